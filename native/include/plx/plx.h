@@ -1,0 +1,266 @@
+/*
+ * Parallax, the C interface: the only public header, C11, and the input from which the Java bindings are generated.
+ *
+ * Ownership. Every plx_*_create, _load and _make has a matching _release; releasing NULL does nothing. A borrowed
+ * pointer says how long it lives. Strings passed in are UTF-8, NUL-terminated and copied before the call returns.
+ *
+ * Errors. A call that can fail returns plx_status*: NULL is success, otherwise the caller releases it. Results come
+ * last, as out_*, and are written on success only. No C++ exception leaves this interface.
+ *
+ * Threads. Engines, models and plans may be used from any number of threads. A session serialises its own calls:
+ * two threads that run one session run one after the other. Releasing an object while another thread is inside a call
+ * on it is the caller's mistake, with one exception: children keep their parents alive (a session its model, a model
+ * its engine), so parents may be released first.
+ *
+ * Option structs start with struct_size = sizeof(the struct), so that a newer library accepts an older caller; all
+ * other fields may be zero, which means the default.
+ */
+#ifndef PLX_PLX_H
+#define PLX_PLX_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(__GNUC__)
+#define PLX_API __attribute__((visibility("default")))
+#else
+#define PLX_API
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Raised whenever a function, struct or meaning below changes incompatibly. */
+#define PLX_ABI_VERSION 1
+
+typedef struct plx_status plx_status;
+typedef struct plx_text plx_text;
+typedef struct plx_engine plx_engine;
+typedef struct plx_model plx_model;
+typedef struct plx_plan plx_plan;
+typedef struct plx_session plx_session;
+
+/* What kind of thing went wrong; the message names the thing and the fix. */
+enum plx_code {
+  PLX_OK = 0,
+  PLX_INVALID_ARGUMENT = 1, /* a wrong name, shape, element type, option or state of the call */
+  PLX_NOT_FOUND = 2,        /* a file or library that is not there */
+  PLX_INVALID_MODEL = 3,    /* bytes that are not a well-formed ONNX model, or a model that contradicts itself */
+  PLX_UNSUPPORTED = 4,      /* a sound model that needs an operator, opset or feature that is not there */
+  PLX_LIBRARY = 5,          /* ONNX Runtime is missing, too old, or differs from what is already loaded */
+  PLX_MEMORY_BUDGET = 6,    /* more bytes needed than the budget leaves; the message names both */
+  PLX_RUN_FAILED = 7,       /* an operator failed while running; the session stays usable */
+  PLX_CLOSED = 8,           /* the object was closed */
+  PLX_INVALID_PLAN = 9,     /* a plan or schedule that the validator refuses */
+  PLX_IO = 10,              /* the operating system refused a read, write or mapping */
+  PLX_INTERNAL = 11         /* a defect in Parallax */
+};
+
+/* Element types, numbered as in ONNX's TensorProto.DataType. */
+enum plx_element_type {
+  PLX_UNDEFINED = 0, PLX_FLOAT32 = 1, PLX_UINT8 = 2, PLX_INT8 = 3, PLX_UINT16 = 4, PLX_INT16 = 5, PLX_INT32 = 6,
+  PLX_INT64 = 7, PLX_STRING = 8, PLX_BOOL = 9, PLX_FLOAT16 = 10, PLX_FLOAT64 = 11, PLX_UINT32 = 12, PLX_UINT64 = 13,
+  PLX_COMPLEX64 = 14, PLX_COMPLEX128 = 15, PLX_BFLOAT16 = 16, PLX_FLOAT8E4M3FN = 17, PLX_FLOAT8E4M3FNUZ = 18,
+  PLX_FLOAT8E5M2 = 19, PLX_FLOAT8E5M2FNUZ = 20, PLX_UINT4 = 21, PLX_INT4 = 22
+};
+
+/* How finely a graph is cut into units. */
+enum plx_units {
+  PLX_UNITS_WHOLE = 0,    /* one unit: the graph as given, optimised by ONNX Runtime inside the unit */
+  PLX_UNITS_LAYERS = 1,   /* one unit per layer */
+  PLX_UNITS_BRANCHES = 2, /* one unit per branch */
+  PLX_UNITS_NODES = 3     /* one unit per node; view operators stay aliases */
+};
+
+/* The rule by which a layer's branches are judged worth running together. */
+enum plx_rule {
+  PLX_RULE_PAPER = 0,  /* section 3.1 to the letter: every branch has N > 2, and Fmax / Fmin <= beta */
+  PLX_RULE_RELAXED = 1 /* short branches are set aside to run serially; the rest are grouped by ratio */
+};
+
+/* ---- versions and errors ---------------------------------------------------------------------------------------- */
+
+/* The PLX_ABI_VERSION this library was built with. Bindings check it before any other call. */
+PLX_API uint32_t plx_abi_version(void);
+/* Parallax's own version, such as "0.1.0". Static storage. */
+PLX_API const char* plx_version(void);
+
+/* The plx_code of a status; PLX_OK for NULL. */
+PLX_API int32_t plx_status_code(const plx_status* status);
+/* One line of UTF-8 that names the thing and the fix. Lives as long as the status. */
+PLX_API const char* plx_status_message(const plx_status* status);
+/* With PLX_MEMORY_BUDGET: the bytes asked for and the bytes that were available; otherwise 0. */
+PLX_API uint64_t plx_status_requested_bytes(const plx_status* status);
+PLX_API uint64_t plx_status_available_bytes(const plx_status* status);
+PLX_API void plx_status_release(plx_status* status);
+
+/* UTF-8 text with a length; NUL-terminated too. The pointer lives as long as the text. */
+PLX_API const char* plx_text_data(const plx_text* text);
+PLX_API size_t plx_text_size(const plx_text* text);
+PLX_API void plx_text_release(plx_text* text);
+
+/* ---- engine ------------------------------------------------------------------------------------------------------ */
+
+typedef struct plx_engine_options {
+  size_t struct_size;
+  /* The ONNX Runtime library to load, a path. It is opened privately (RTLD_LOCAL) and once per process and path. */
+  const char* ort_library_path;
+  /* Size of the pool all units share, the calling thread included; 0 = one per core. ONNX Runtime has one pool per
+   * process: while an engine lives, a second one must ask for 0, for 1 or for the same number. */
+  int32_t threads;
+  /* What ONNX Runtime itself writes to standard error: 0 = nothing but fatal errors, 1 = warnings, 2 = everything. */
+  int32_t verbosity;
+} plx_engine_options;
+
+PLX_API plx_status* plx_engine_create(const plx_engine_options* options, plx_engine** out_engine);
+PLX_API void plx_engine_release(plx_engine* engine);
+/* {"parallax":"0.1.0","abi":1,"onnxruntime":"1.29.0","ort_api":21,"threads":2,"ort_library":"...","compiler":"..."} */
+PLX_API plx_status* plx_engine_info_json(plx_engine* engine, plx_text** out_text);
+
+/* ---- model ------------------------------------------------------------------------------------------------------- */
+
+typedef struct plx_model_options {
+  size_t struct_size;
+  /* Folder in which external data of a model loaded from memory is looked for; NULL = external data is an error.
+   * For a model loaded from a file it is that file's folder and this field is ignored. */
+  const char* base_directory;
+  /* Shared libraries with custom operators, registered with every ONNX Runtime session of this model. */
+  const char* const* custom_op_libraries;
+  size_t custom_op_library_count;
+  /* ONNX Runtime session config entries, applied to every ONNX Runtime session of this model. */
+  const char* const* config_keys;
+  const char* const* config_values;
+  size_t config_count;
+  /* Symbolic dimensions fixed by name (AddFreeDimensionOverrideByName), before optimisation. */
+  const char* const* dimension_names;
+  const int64_t* dimension_values;
+  size_t dimension_count;
+} plx_model_options;
+
+/* Reads and checks an ONNX model. Weights are mapped, not read. options may be NULL. */
+PLX_API plx_status* plx_model_load_file(plx_engine* engine, const char* path, const plx_model_options* options,
+                                        plx_model** out_model);
+/* The same from size_bytes at data, which must stay readable and unchanged until the model and its sessions are
+ * released. */
+PLX_API plx_status* plx_model_load_memory(plx_engine* engine, const void* data, size_t size_bytes,
+                                          const plx_model_options* options, plx_model** out_model);
+PLX_API void plx_model_release(plx_model* model);
+/* {"name":..,"ir_version":8,"opsets":{"":17},"producer":..,"nodes":480,"initializer_bytes":12700000,
+ *  "inputs":[{"name":"images","kind":"tensor","type":1,"shape":[1,3,640,640]}],
+ *  "outputs":[{"name":"y","kind":"tensor","type":1,"shape":["batch",-1,384]}]}
+ * A dimension is a number, a symbol's name, or -1 where nothing is known; shape is null where the rank is not known.
+ * kind is tensor, sequence, optional, map or sparse_tensor. */
+PLX_API plx_status* plx_model_info_json(plx_model* model, plx_text** out_text);
+
+/* ---- plan -------------------------------------------------------------------------------------------------------- */
+
+typedef struct plx_plan_options {
+  size_t struct_size;
+  int32_t units;     /* plx_units */
+  int32_t rule;      /* plx_rule */
+  double beta;       /* largest Fmax / Fmin within a parallel layer; 0 = 1.5, the paper's */
+  int32_t min_nodes; /* a branch runs in parallel only with N >= min_nodes; 0 = 3, the paper's N > 2 */
+  /* 1 = estimate FLOPs and bytes with PLX_UNITS_WHOLE too, which costs a shape inference; cut plans always do. */
+  int32_t estimate;
+  /* The device whose delegate regions are sought: NULL or "" = none; "gpu" = the built-in declaration; else the JSON
+   * text of one: {"name":..,"operators":[..],"min_nodes":3,"min_macs":1e9,"max_bytes_per_mac":0.1,
+   * "latency_s":2e-4,"r_acc":2.6e13,"b_bw":51.2e9,"r_cpu":1e9}. The device need not be present. */
+  const char* device;
+  /* Sizes at which FLOPs and bytes are estimated, one per graph input that has open dimensions: names, ranks, and
+   * all dims one after the other. An input not named takes 1 for every open dimension. */
+  const char* const* shape_names;
+  const size_t* shape_ranks;
+  const int64_t* shape_dims;
+  size_t shape_count;
+} plx_plan_options;
+
+/* Cuts the model. Plans are immutable, independent of sessions, and checked by the validator before they are handed
+ * out. options may be NULL. */
+PLX_API plx_status* plx_plan_make(plx_model* model, const plx_plan_options* options, plx_plan** out_plan);
+/* Reads a plan back; PLX_INVALID_PLAN unless it was made for this very model and passes the validator. */
+PLX_API plx_status* plx_plan_from_json(plx_model* model, const char* json, size_t size_bytes, plx_plan** out_plan);
+PLX_API plx_status* plx_plan_to_json(plx_plan* plan, plx_text** out_text);
+/* The plan as a person reads it. */
+PLX_API plx_status* plx_plan_to_text(plx_plan* plan, plx_text** out_text);
+PLX_API size_t plx_plan_unit_count(const plx_plan* plan);
+PLX_API void plx_plan_release(plx_plan* plan);
+
+/* ---- schedule ---------------------------------------------------------------------------------------------------- */
+
+#define PLX_SCHEDULE_MAGIC 0x48435350u /* "PSCH" */
+
+/* A schedule is one flat block: this header, then unit_count entries in the order in which units start. */
+typedef struct plx_schedule_header {
+  uint32_t magic;               /* PLX_SCHEDULE_MAGIC */
+  uint32_t version;             /* 1 */
+  uint32_t unit_count;          /* entries that follow: every unit of the plan exactly once */
+  uint32_t reserved;            /* 0 */
+  uint64_t memory_budget_bytes; /* 0 = no budget */
+} plx_schedule_header;
+
+typedef struct plx_schedule_entry {
+  uint32_t unit;    /* index of the unit in the plan */
+  uint32_t device;  /* 0 = CPU; no other yet */
+  uint32_t threads; /* 1 = narrow, 0 = all threads of the pool */
+  uint32_t barrier; /* 1 = everything before this entry has finished before it starts */
+} plx_schedule_entry;
+
+/* ---- session ----------------------------------------------------------------------------------------------------- */
+
+typedef struct plx_session_options {
+  size_t struct_size;
+  int32_t threads; /* 1 = this session runs on the calling thread alone; 0 = the engine's pool; no other */
+} plx_session_options;
+
+/* One tensor as it lies in memory: contiguous, row-major, little-endian. */
+typedef struct plx_tensor {
+  void* data;           /* NULL for an empty tensor and for strings */
+  uint64_t size_bytes;
+  const int64_t* dims;  /* rank of them */
+  uint64_t rank;
+  int32_t element_type; /* plx_element_type */
+  int32_t reserved;
+} plx_tensor;
+
+typedef struct plx_run_info {
+  size_t struct_size;
+  /* Changes whenever an output's address, shape or type differs from the previous run's. */
+  uint64_t outputs_generation;
+} plx_run_info;
+
+/* Compiles the plan's units. Cheap to repeat: sessions of one model share weights and plans. A plan made by another
+ * model is PLX_INVALID_ARGUMENT. options may be NULL. */
+PLX_API plx_status* plx_session_create(plx_model* model, plx_plan* plan, const plx_session_options* options,
+                                       plx_session** out_session);
+PLX_API void plx_session_release(plx_session* session);
+/* Takes a schedule (copied): PLX_INVALID_PLAN unless it holds every unit once, no unit before what it reads. Without
+ * this call the plan's own order is used, with all threads. */
+PLX_API plx_status* plx_session_set_schedule(plx_session* session, const void* block, size_t size_bytes);
+/* Binds caller-owned memory (aligned to its element size, best to 64 bytes) to graph input `index`; it must stay valid until
+ * bound anew or released. Element type and shape are checked against the model. A later run reads what is there then. */
+PLX_API plx_status* plx_session_bind_input(plx_session* session, size_t index, const plx_tensor* tensor);
+/* Binds a string tensor: bytes_size bytes of UTF-8 cut at the offsets, one per element; copied. */
+PLX_API plx_status* plx_session_bind_input_strings(plx_session* session, size_t index, const int64_t* dims,
+                                                   size_t rank, const char* bytes, size_t bytes_size,
+                                                   const size_t* offsets);
+/* Has output `index` written to the caller's memory; a run fails with PLX_INVALID_ARGUMENT, naming both shapes, if the output's
+ * shape turns out different. tensor NULL gives the output back to the session. */
+PLX_API plx_status* plx_session_bind_output(plx_session* session, size_t index, const plx_tensor* tensor);
+/* Runs on the calling thread and the pool. Every input must be bound. info may be NULL. */
+PLX_API plx_status* plx_session_run(plx_session* session, plx_run_info* info);
+/* Describes output `index` of the last successful run. data and dims live until the next run, bind or release. */
+PLX_API plx_status* plx_session_output(plx_session* session, size_t index, plx_tensor* out_tensor);
+/* Content of a string output: {"strings":[...]}. */
+PLX_API plx_status* plx_session_output_strings(plx_session* session, size_t index, plx_text** out_text);
+/* What ran where in the last run, and the memory it took:
+ * {"runs":3,"units":[{"unit":0,"device":"cpu","threads":0,"start_ns":0,"end_ns":10}],"arena_bytes":..,
+ *  "planned_bytes":..,"one_buffer_per_tensor_bytes":..,"lower_bound_bytes":..,"shapes_cached":1,"aliases":3} */
+PLX_API plx_status* plx_session_report_json(plx_session* session, plx_text** out_text);
+/* Asks a run in progress to stop at the next unit or operator; it then fails with PLX_RUN_FAILED. Any thread. */
+PLX_API void plx_session_cancel(plx_session* session);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

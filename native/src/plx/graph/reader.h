@@ -1,0 +1,34 @@
+// Reading ONNX models.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+
+#include "plx/base/result.h"
+#include "plx/graph/graph.h"
+#include "plx/graph/storage.h"
+
+namespace plx::graph {
+
+struct ReadOptions {
+  // What error texts call the model: its path, or "model in memory".
+  std::string name = "model in memory";
+  // Folder of external data; empty = external data is an error.
+  std::string base_directory;
+  // Decode weights and map external data now. Without it Initializer::data stays null for all but raw data inside the
+  // model; that external files exist and are long enough is checked all the same.
+  bool load_data = true;
+  // Subgraphs nested deeper than this are refused.
+  int max_depth = 64;
+};
+
+// Reads a ModelProto. `bytes` must stay valid as long as the graph: hand its owner to `storage` (Storage::keep) or see to it
+// yourself. kInvalidModel for anything that is not a well-formed model: truncated or foreign bytes, a value read but
+// never made, a value made twice, a cycle. kNotFound for external data that is not there.
+Result<Graph> read_model(std::span<const std::byte> bytes, std::shared_ptr<Storage> storage, const ReadOptions& options);
+
+// Maps the file and reads it; base_directory and name are taken from the path.
+Result<Graph> read_model_file(const std::string& path, ReadOptions options);
+
+}  // namespace plx::graph

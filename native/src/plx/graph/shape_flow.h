@@ -1,0 +1,18 @@
+// Which shapes are settled as soon as the inputs' shapes are.
+//
+// A value's shape is *settled* when it depends on the shapes of the graph's inputs alone, not on what they contain:
+// NonZero's output is not, MatMul's is. Settled tensors get planned memory from a shape's second run on; the others are
+// allocated anew in every run. The answer errs on the safe side for the operators it knows; for operators from other
+// domains it trusts their inputs, and a run that finds it wrong corrects it (schedule/session.cc).
+#pragma once
+
+#include <vector>
+
+#include "plx/graph/graph.h"
+
+namespace plx::graph {
+
+// One flag per value.
+std::vector<bool> settled_shapes(const Graph& graph);
+
+}  // namespace plx::graph
