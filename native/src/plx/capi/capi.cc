@@ -1,0 +1,409 @@
+// The C interface: shims only. Every function checks its pointers, converts, calls, and turns errors and exceptions into a
+// plx_status.
+#include <plx/plx.h>
+
+#include <cstring>
+#include <memory>
+#include <new>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "plx/engine/model.h"
+#include "plx/ort/runtime.h"
+#include "plx/partition/plan.h"
+#include "plx/schedule/session.h"
+
+using plx::Code;
+using plx::Error;
+using plx::fail;
+
+static_assert(static_cast<int>(Code::kInternal) == PLX_INTERNAL && static_cast<int>(Code::kMemoryBudget) == PLX_MEMORY_BUDGET);
+static_assert(static_cast<int>(plx::graph::ElementType::kInt4) == PLX_INT4);
+static_assert(static_cast<int>(plx::partition::Units::kNodes) == PLX_UNITS_NODES);
+static_assert(static_cast<int>(plx::partition::Rule::kRelaxed) == PLX_RULE_RELAXED);
+static_assert(sizeof(plx_schedule_entry) == sizeof(plx::schedule::ScheduleEntry));
+
+struct plx_status {
+  Error error;
+};
+struct plx_text {
+  std::string text;
+};
+struct plx_engine {
+  std::shared_ptr<plx::ort::Runtime> runtime;
+};
+struct plx_model {
+  std::shared_ptr<plx::engine::Model> model;
+};
+struct plx_plan {
+  std::shared_ptr<plx::engine::PlanHandle> handle;
+};
+struct plx_session {
+  std::unique_ptr<plx::schedule::Session> session;
+};
+
+namespace {
+
+plx_status* to_status(Error error) {
+  // A status that cannot be made would be an error lost.
+  static plx_status out_of_memory{Error{Code::kMemoryBudget, "out of memory", 0, 0}};
+  auto* status = new (std::nothrow) plx_status{std::move(error)};
+  return status != nullptr ? status : &out_of_memory;
+}
+
+// Runs `body`, which returns plx::Status, and lets nothing escape.
+template <class Body>
+plx_status* guarded(Body&& body) noexcept {
+  try {
+    plx::Status status = body();
+    return status ? nullptr : to_status(std::move(status.error()));
+  } catch (const std::bad_alloc&) {
+    return to_status(Error{Code::kMemoryBudget, "out of memory", 0, 0});
+  } catch (const std::exception& e) {
+    return to_status(Error{Code::kInternal, std::string("unexpected: ") + e.what(), 0, 0});
+  } catch (...) {
+    return to_status(Error{Code::kInternal, "unexpected exception", 0, 0});
+  }
+}
+
+Error missing(const char* what) { return fail(Code::kInvalidArgument, what, " is NULL"); }
+
+// Options from a caller that may be older than this library: fields it does not know are zero.
+template <class T>
+plx::Result<T> options_of(const T* options, const char* name) {
+  T out{};
+  out.struct_size = sizeof(T);
+  if (options == nullptr) return out;
+  if (options->struct_size < sizeof(size_t) || options->struct_size > 4096) {
+    return fail(Code::kInvalidArgument, name, ".struct_size is ", options->struct_size, "; set it to sizeof(", name, ")");
+  }
+  std::memcpy(&out, options, std::min(options->struct_size, sizeof(T)));
+  out.struct_size = sizeof(T);
+  return out;
+}
+
+plx::Status put_text(std::string text, plx_text** out) {
+  *out = new plx_text{std::move(text)};
+  return {};
+}
+
+plx::Result<plx::ort::ModelSettings> settings_of(const plx_model_options& options) {
+  plx::ort::ModelSettings settings;
+  for (size_t i = 0; i < options.custom_op_library_count; ++i) {
+    if (options.custom_op_libraries[i] == nullptr) return missing("a custom-operator library");
+    settings.custom_op_libraries.emplace_back(options.custom_op_libraries[i]);
+  }
+  for (size_t i = 0; i < options.config_count; ++i) {
+    if (options.config_keys[i] == nullptr || options.config_values[i] == nullptr) return missing("a config entry");
+    settings.config.emplace_back(options.config_keys[i], options.config_values[i]);
+  }
+  for (size_t i = 0; i < options.dimension_count; ++i) {
+    if (options.dimension_names[i] == nullptr) return missing("a dimension's name");
+    if (options.dimension_values[i] < 0) {
+      return fail(Code::kInvalidArgument, "dimension '", options.dimension_names[i], "' is fixed to ", options.dimension_values[i],
+                  "; it must be 0 or more");
+    }
+    settings.dimensions.emplace_back(options.dimension_names[i], options.dimension_values[i]);
+  }
+  return settings;
+}
+
+plx::Result<plx::engine::PlanRequest> request_of(const plx_plan_options& options) {
+  plx::engine::PlanRequest request;
+  if (options.units < PLX_UNITS_WHOLE || options.units > PLX_UNITS_NODES) {
+    return fail(Code::kInvalidArgument, "units is ", options.units, "; it must be 0 (whole), 1 (layers), 2 (branches) or 3 (nodes)");
+  }
+  if (options.rule < PLX_RULE_PAPER || options.rule > PLX_RULE_RELAXED) {
+    return fail(Code::kInvalidArgument, "rule is ", options.rule, "; it must be 0 (paper) or 1 (relaxed)");
+  }
+  if (!(options.beta == 0 || options.beta >= 1)) {
+    return fail(Code::kInvalidArgument, "beta is ", options.beta, "; it must be 1 or more (0 = the paper's 1.5)");
+  }
+  if (options.min_nodes < 0) return fail(Code::kInvalidArgument, "min_nodes is ", options.min_nodes, "; it must be 1 or more (0 = the paper's 3)");
+  request.options.units = static_cast<plx::partition::Units>(options.units);
+  request.options.rule = static_cast<plx::partition::Rule>(options.rule);
+  if (options.beta != 0) request.options.beta = options.beta;
+  if (options.min_nodes != 0) request.options.min_nodes = options.min_nodes;
+  request.estimate = options.estimate != 0;
+  if (options.device != nullptr && options.device[0] != '\0') {
+    if (std::strcmp(options.device, "gpu") == 0) {
+      request.options.device = plx::partition::gpu_profile();
+    } else {
+      auto profile = plx::partition::device_profile_from_json(options.device);
+      if (!profile) return profile.error();
+      request.options.device = profile.take();
+    }
+  }
+  const int64_t* dims = options.shape_dims;
+  for (size_t i = 0; i < options.shape_count; ++i) {
+    if (options.shape_names[i] == nullptr) return missing("the name of a shape");
+    const size_t rank = options.shape_ranks[i];
+    request.shapes.emplace_back(options.shape_names[i], std::vector<int64_t>(dims, dims + rank));
+    dims += rank;
+  }
+  return request;
+}
+
+plx::Result<plx::schedule::TensorView> view_of(const plx_tensor* tensor) {
+  if (tensor->rank > 1024 || (tensor->rank != 0 && tensor->dims == nullptr)) {
+    return fail(Code::kInvalidArgument, "a tensor of rank ", tensor->rank, tensor->dims == nullptr ? " without dims" : "");
+  }
+  return plx::schedule::TensorView{.element = static_cast<plx::graph::ElementType>(tensor->element_type),
+                                   .dims = {tensor->dims, static_cast<size_t>(tensor->rank)},
+                                   .data = tensor->data,
+                                   .size_bytes = tensor->size_bytes};
+}
+
+}  // namespace
+
+uint32_t plx_abi_version(void) { return PLX_ABI_VERSION; }
+const char* plx_version(void) { return PLX_VERSION; }
+
+int32_t plx_status_code(const plx_status* status) { return status == nullptr ? PLX_OK : static_cast<int32_t>(status->error.code); }
+const char* plx_status_message(const plx_status* status) { return status == nullptr ? "" : status->error.message.c_str(); }
+uint64_t plx_status_requested_bytes(const plx_status* status) { return status == nullptr ? 0 : status->error.requested_bytes; }
+uint64_t plx_status_available_bytes(const plx_status* status) { return status == nullptr ? 0 : status->error.available_bytes; }
+void plx_status_release(plx_status* status) {
+  if (status != nullptr && status->error.message != "out of memory") delete status;
+}
+
+const char* plx_text_data(const plx_text* text) { return text == nullptr ? "" : text->text.c_str(); }
+size_t plx_text_size(const plx_text* text) { return text == nullptr ? 0 : text->text.size(); }
+void plx_text_release(plx_text* text) { delete text; }
+
+plx_status* plx_engine_create(const plx_engine_options* options, plx_engine** out_engine) {
+  return guarded([&]() -> plx::Status {
+    if (out_engine == nullptr) return missing("out_engine");
+    auto given = options_of(options, "plx_engine_options");
+    if (!given) return given.error();
+    auto runtime = plx::ort::Runtime::acquire(given->ort_library_path == nullptr ? "" : given->ort_library_path, given->threads, given->verbosity);
+    if (!runtime) return runtime.error();
+    *out_engine = new plx_engine{runtime.take()};
+    return {};
+  });
+}
+
+void plx_engine_release(plx_engine* engine) { delete engine; }
+
+plx_status* plx_engine_info_json(plx_engine* engine, plx_text** out_text) {
+  return guarded([&]() -> plx::Status {
+    if (engine == nullptr) return missing("engine");
+    if (out_text == nullptr) return missing("out_text");
+    const plx::ort::Runtime& runtime = *engine->runtime;
+    const nlohmann::json info = {{"parallax", PLX_VERSION},
+                                 {"abi", PLX_ABI_VERSION},
+                                 {"onnxruntime", runtime.version()},
+                                 {"ort_api", ORT_API_VERSION},
+                                 {"ort_library", runtime.path()},
+                                 {"threads", runtime.threads()},
+                                 {"compiler", __VERSION__}};
+    return put_text(info.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace), out_text);
+  });
+}
+
+plx_status* plx_model_load_file(plx_engine* engine, const char* path, const plx_model_options* options, plx_model** out_model) {
+  return guarded([&]() -> plx::Status {
+    if (engine == nullptr) return missing("engine");
+    if (path == nullptr) return missing("path");
+    if (out_model == nullptr) return missing("out_model");
+    auto given = options_of(options, "plx_model_options");
+    if (!given) return given.error();
+    auto settings = settings_of(*given);
+    if (!settings) return settings.error();
+    auto model = plx::engine::Model::load_file(engine->runtime, path, settings.take());
+    if (!model) return model.error();
+    *out_model = new plx_model{model.take()};
+    return {};
+  });
+}
+
+plx_status* plx_model_load_memory(plx_engine* engine, const void* data, size_t size_bytes, const plx_model_options* options,
+                                  plx_model** out_model) {
+  return guarded([&]() -> plx::Status {
+    if (engine == nullptr) return missing("engine");
+    if (data == nullptr && size_bytes != 0) return missing("data");
+    if (out_model == nullptr) return missing("out_model");
+    auto given = options_of(options, "plx_model_options");
+    if (!given) return given.error();
+    auto settings = settings_of(*given);
+    if (!settings) return settings.error();
+    auto model = plx::engine::Model::load_memory(engine->runtime, {static_cast<const char*>(data), size_bytes},
+                                                 given->base_directory == nullptr ? "" : given->base_directory, settings.take());
+    if (!model) return model.error();
+    *out_model = new plx_model{model.take()};
+    return {};
+  });
+}
+
+void plx_model_release(plx_model* model) { delete model; }
+
+plx_status* plx_model_info_json(plx_model* model, plx_text** out_text) {
+  return guarded([&]() -> plx::Status {
+    if (model == nullptr) return missing("model");
+    if (out_text == nullptr) return missing("out_text");
+    return put_text(model->model->info_json(), out_text);
+  });
+}
+
+plx_status* plx_plan_make(plx_model* model, const plx_plan_options* options, plx_plan** out_plan) {
+  return guarded([&]() -> plx::Status {
+    if (model == nullptr) return missing("model");
+    if (out_plan == nullptr) return missing("out_plan");
+    auto given = options_of(options, "plx_plan_options");
+    if (!given) return given.error();
+    auto request = request_of(*given);
+    if (!request) return request.error();
+    auto plan = model->model->make_plan(*request);
+    if (!plan) return plan.error();
+    *out_plan = new plx_plan{plan.take()};
+    return {};
+  });
+}
+
+plx_status* plx_plan_from_json(plx_model* model, const char* json, size_t size_bytes, plx_plan** out_plan) {
+  return guarded([&]() -> plx::Status {
+    if (model == nullptr) return missing("model");
+    if (json == nullptr) return missing("json");
+    if (out_plan == nullptr) return missing("out_plan");
+    auto plan = model->model->read_plan({json, size_bytes});
+    if (!plan) return plan.error();
+    *out_plan = new plx_plan{plan.take()};
+    return {};
+  });
+}
+
+plx_status* plx_plan_to_json(plx_plan* plan, plx_text** out_text) {
+  return guarded([&]() -> plx::Status {
+    if (plan == nullptr) return missing("plan");
+    if (out_text == nullptr) return missing("out_text");
+    return put_text(plx::partition::to_json(*plan->handle->subject->graph, *plan->handle->plan), out_text);
+  });
+}
+
+plx_status* plx_plan_to_text(plx_plan* plan, plx_text** out_text) {
+  return guarded([&]() -> plx::Status {
+    if (plan == nullptr) return missing("plan");
+    if (out_text == nullptr) return missing("out_text");
+    return put_text(plx::partition::to_text(*plan->handle->subject->graph, *plan->handle->plan), out_text);
+  });
+}
+
+size_t plx_plan_unit_count(const plx_plan* plan) { return plan == nullptr ? 0 : plan->handle->plan->units.size(); }
+void plx_plan_release(plx_plan* plan) { delete plan; }
+
+plx_status* plx_session_create(plx_model* model, plx_plan* plan, const plx_session_options* options, plx_session** out_session) {
+  return guarded([&]() -> plx::Status {
+    if (model == nullptr) return missing("model");
+    if (plan == nullptr) return missing("plan");
+    if (out_session == nullptr) return missing("out_session");
+    auto given = options_of(options, "plx_session_options");
+    if (!given) return given.error();
+    auto session = model->model->make_session(plan->handle, given->threads);
+    if (!session) return session.error();
+    *out_session = new plx_session{session.take()};
+    return {};
+  });
+}
+
+void plx_session_release(plx_session* session) { delete session; }
+
+plx_status* plx_session_set_schedule(plx_session* session, const void* block, size_t size_bytes) {
+  return guarded([&]() -> plx::Status {
+    if (session == nullptr) return missing("session");
+    if (block == nullptr) return missing("block");
+    plx_schedule_header header{};
+    if (size_bytes < sizeof header) return fail(Code::kInvalidPlan, "a schedule has at least ", sizeof header, " bytes, not ", size_bytes);
+    std::memcpy(&header, block, sizeof header);
+    if (header.magic != PLX_SCHEDULE_MAGIC || header.version != 1) {
+      return fail(Code::kInvalidPlan, "the block is not a schedule of version 1");
+    }
+    const size_t room = (size_bytes - sizeof header) / sizeof(plx_schedule_entry);
+    if (header.unit_count != room || (size_bytes - sizeof header) % sizeof(plx_schedule_entry) != 0) {
+      return fail(Code::kInvalidPlan, "the schedule says it has ", header.unit_count, " entries, and its block has ", size_bytes, " bytes");
+    }
+    plx::schedule::Schedule schedule;
+    schedule.memory_budget_bytes = header.memory_budget_bytes;
+    schedule.entries.resize(header.unit_count);
+    if (header.unit_count != 0) {
+      std::memcpy(schedule.entries.data(), static_cast<const char*>(block) + sizeof header, header.unit_count * sizeof(plx_schedule_entry));
+    }
+    return session->session->set_schedule(std::move(schedule));
+  });
+}
+
+plx_status* plx_session_bind_input(plx_session* session, size_t index, const plx_tensor* tensor) {
+  return guarded([&]() -> plx::Status {
+    if (session == nullptr) return missing("session");
+    if (tensor == nullptr) return missing("tensor");
+    auto view = view_of(tensor);
+    if (!view) return view.error();
+    return session->session->bind_input(index, *view);
+  });
+}
+
+plx_status* plx_session_bind_input_strings(plx_session* session, size_t index, const int64_t* dims, size_t rank, const char* bytes,
+                                           size_t bytes_size, const size_t* offsets) {
+  return guarded([&]() -> plx::Status {
+    if (session == nullptr) return missing("session");
+    if (dims == nullptr && rank != 0) return missing("dims");
+    if (bytes == nullptr && bytes_size != 0) return missing("bytes");
+    return session->session->bind_input_strings(index, {dims, rank}, {bytes, bytes_size}, offsets);
+  });
+}
+
+plx_status* plx_session_bind_output(plx_session* session, size_t index, const plx_tensor* tensor) {
+  return guarded([&]() -> plx::Status {
+    if (session == nullptr) return missing("session");
+    if (tensor == nullptr) return session->session->bind_output(index, {});
+    auto view = view_of(tensor);
+    if (!view) return view.error();
+    return session->session->bind_output(index, *view);
+  });
+}
+
+plx_status* plx_session_run(plx_session* session, plx_run_info* info) {
+  return guarded([&]() -> plx::Status {
+    if (session == nullptr) return missing("session");
+    if (auto status = session->session->run(); !status) return status;
+    if (info != nullptr) info->outputs_generation = session->session->outputs_generation();
+    return {};
+  });
+}
+
+plx_status* plx_session_output(plx_session* session, size_t index, plx_tensor* out_tensor) {
+  return guarded([&]() -> plx::Status {
+    if (session == nullptr) return missing("session");
+    if (out_tensor == nullptr) return missing("out_tensor");
+    auto view = session->session->output(index);
+    if (!view) return view.error();
+    *out_tensor = {.data = view->size_bytes == 0 ? nullptr : view->data,
+                   .size_bytes = view->size_bytes,
+                   .dims = view->dims.data(),
+                   .rank = view->dims.size(),
+                   .element_type = static_cast<int32_t>(view->element),
+                   .reserved = 0};
+    return {};
+  });
+}
+
+plx_status* plx_session_output_strings(plx_session* session, size_t index, plx_text** out_text) {
+  return guarded([&]() -> plx::Status {
+    if (session == nullptr) return missing("session");
+    if (out_text == nullptr) return missing("out_text");
+    auto strings = session->session->output_strings(index);
+    if (!strings) return strings.error();
+    return put_text(nlohmann::json{{"strings", *strings}}.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace), out_text);
+  });
+}
+
+plx_status* plx_session_report_json(plx_session* session, plx_text** out_text) {
+  return guarded([&]() -> plx::Status {
+    if (session == nullptr) return missing("session");
+    if (out_text == nullptr) return missing("out_text");
+    return put_text(session->session->report_json(), out_text);
+  });
+}
+
+void plx_session_cancel(plx_session* session) {
+  if (session != nullptr) session->session->cancel();
+}

@@ -1,0 +1,242 @@
+#include "plx/engine/model.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+namespace plx::engine {
+
+namespace {
+
+nlohmann::json describe(const graph::Graph& graph, graph::ValueId id) {
+  const graph::Value& value = graph.values[id];
+  nlohmann::json out = {{"name", value.name},
+                        {"kind", graph::kind_name(value.type.kind)},
+                        {"type", static_cast<int32_t>(value.type.element)},
+                        {"shape", nullptr}};
+  if (value.type.shape) {
+    out["shape"] = nlohmann::json::array();
+    for (const graph::Dim& dim : *value.type.shape) {
+      if (dim.known()) out["shape"].push_back(dim.size);
+      else if (!dim.symbol.empty()) out["shape"].push_back(dim.symbol);
+      else out["shape"].push_back(-1);
+    }
+  }
+  return out;
+}
+
+std::string text(const std::vector<int64_t>& dims) {
+  std::string out = "[";
+  for (size_t i = 0; i < dims.size(); ++i) out += (i == 0 ? "" : ",") + std::to_string(dims[i]);
+  return out + "]";
+}
+
+// Everything a plan depends on beside the model, as text.
+std::string key_of(const PlanRequest& request) {
+  const partition::Options& o = request.options;
+  nlohmann::json key = {static_cast<int>(o.units), static_cast<int>(o.rule), o.beta, o.min_nodes, request.estimate, request.shapes};
+  if (o.device) {
+    const partition::DeviceProfile& d = *o.device;
+    key.push_back({d.name, d.operators, d.min_nodes, d.min_macs, d.max_bytes_per_mac, d.latency_s, d.r_acc, d.b_bw, d.r_cpu});
+  }
+  return key.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+}  // namespace
+
+Result<std::shared_ptr<Model>> Model::finish(std::shared_ptr<Model> model, Result<graph::Graph> graph) {
+  if (!graph) return graph.error();
+  auto given = std::make_shared<schedule::Subject>(*model->given_);
+  given->graph = std::make_shared<const graph::Graph>(graph.take());
+  given->as_given = true;
+  model->given_ = std::move(given);
+  return model;
+}
+
+Result<std::shared_ptr<Model>> Model::load_file(std::shared_ptr<ort::Runtime> runtime, const std::string& path,
+                                                ort::ModelSettings settings) {
+  std::shared_ptr<Model> model(new Model);
+  auto subject = std::make_shared<schedule::Subject>();
+  subject->runtime = std::move(runtime);
+  subject->settings = std::make_shared<const ort::ModelSettings>(std::move(settings));
+  subject->source = {.name = path, .path = path, .bytes = {}, .base_directory = std::filesystem::path(path).parent_path().string()};
+  if (subject->source.base_directory.empty()) subject->source.base_directory = ".";
+  model->given_ = subject;
+  graph::ReadOptions options;
+  options.load_data = false;  // ONNX Runtime reads the weights of the model as given itself
+  return finish(std::move(model), graph::read_model_file(path, options));
+}
+
+Result<std::shared_ptr<Model>> Model::load_memory(std::shared_ptr<ort::Runtime> runtime, std::string_view bytes,
+                                                  const std::string& base_directory, ort::ModelSettings settings) {
+  std::shared_ptr<Model> model(new Model);
+  auto subject = std::make_shared<schedule::Subject>();
+  subject->runtime = std::move(runtime);
+  subject->settings = std::make_shared<const ort::ModelSettings>(std::move(settings));
+  subject->source = {.name = "model in memory", .path = {}, .bytes = bytes, .base_directory = base_directory};
+  model->given_ = subject;
+  graph::ReadOptions options;
+  options.load_data = false;
+  options.base_directory = base_directory;
+  return finish(std::move(model), graph::read_model(std::as_bytes(std::span(bytes.data(), bytes.size())),
+                                                    std::make_shared<graph::Storage>(), options));
+}
+
+std::string Model::info_json() const {
+  const graph::Graph& graph = *given_->graph;
+  uint64_t weights = 0;
+  for (const graph::Initializer& init : graph.initializers) weights += init.size_bytes;
+  nlohmann::json info = {{"name", graph.name},
+                         {"ir_version", graph.ir_version},
+                         {"producer", graph.producer},
+                         {"nodes", graph.total_nodes},
+                         {"initializer_bytes", weights},
+                         {"opsets", nlohmann::json::object()},
+                         {"inputs", nlohmann::json::array()},
+                         {"outputs", nlohmann::json::array()}};
+  for (const auto& [domain, version] : graph.opsets) info["opsets"][domain] = version;
+  for (const graph::ValueId id : graph.inputs) info["inputs"].push_back(describe(graph, id));
+  for (const graph::ValueId id : graph.outputs) info["outputs"].push_back(describe(graph, id));
+  return info.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+// The sizes asked for, checked against what the graph declares.
+Result<ort::InputDims> Model::dims_of(const graph::Graph& graph, const PlanRequest& request) const {
+  ort::InputDims dims;
+  for (const auto& [name, shape] : request.shapes) {
+    const auto it = std::find_if(graph.inputs.begin(), graph.inputs.end(),
+                                 [&](graph::ValueId id) { return graph.values[id].name == name; });
+    if (it == graph.inputs.end()) {
+      std::string names;
+      for (const graph::ValueId id : graph.inputs) names += (names.empty() ? "'" : ", '") + graph.values[id].name + "'";
+      return fail(Code::kInvalidArgument, "there is no input '", name, "'; the model has ", names);
+    }
+    const auto& declared = graph.values[*it].type.shape;
+    if (declared) {
+      bool fits = declared->size() == shape.size();
+      for (size_t i = 0; fits && i < shape.size(); ++i) fits = shape[i] >= 0 && (!(*declared)[i].known() || (*declared)[i].size == shape[i]);
+      if (!fits) return fail(Code::kInvalidArgument, "input '", name, "' cannot have the shape ", text(shape));
+    }
+    dims[*it] = shape;
+  }
+  return dims;
+}
+
+Result<std::shared_ptr<const schedule::Subject>> Model::optimised(const ort::InputDims& dims, graph::Shapes& shapes) {
+  const bool first = optimised_ == nullptr;
+  graph::Graph made;
+  if (first) {
+    auto graph = ort::optimise(given_->runtime, given_->source, *given_->settings);
+    if (!graph) return graph.error();
+    made = graph.take();
+  }
+  const graph::Graph& graph = first ? made : *optimised_->graph;
+  // Inputs keep their order and names through ONNX Runtime's passes, their ids may not.
+  ort::InputDims moved;
+  for (const auto& [id, sizes] : dims) {
+    for (const graph::ValueId input : graph.inputs) {
+      if (graph.values[input].name == given_->graph->values[id].name) moved[input] = sizes;
+    }
+  }
+  auto inferred = ort::infer(given_->runtime, graph, *given_->settings, moved, given_->source.base_directory);
+  if (!inferred) return inferred.error();
+  shapes = std::move(inferred->shapes);
+  if (first) {
+    for (size_t i = 0; i < made.values.size(); ++i) made.values[i].type = inferred->types[i];
+    auto subject = std::make_shared<schedule::Subject>(*given_);
+    subject->graph = std::make_shared<const graph::Graph>(std::move(made));
+    subject->as_given = false;
+    if (!subject->graph->external_files.empty()) {
+      subject->unit_directory = subject->source.base_directory;
+      subject->stand_in = subject->graph->external_files.front();
+    } else {
+      auto folder = subject->runtime->stand_in_folder();
+      if (!folder) return folder.error();
+      subject->unit_directory = folder.take();
+      subject->stand_in = ort::Runtime::kStandIn;
+    }
+    optimised_ = std::move(subject);
+  }
+  return optimised_;
+}
+
+Result<std::shared_ptr<PlanHandle>> Model::make_plan(const PlanRequest& request) {
+  auto dims = dims_of(*given_->graph, request);
+  if (!dims) return dims.error();
+  const std::string key = key_of(request);
+  {
+    const std::lock_guard lock(mutex_);
+    for (auto it = plans_.begin(); it != plans_.end(); ++it) {
+      if (it->first != key) continue;
+      plans_.splice(plans_.begin(), plans_, it);
+      return plans_.front().second;
+    }
+  }
+  auto handle = std::make_shared<PlanHandle>();
+  graph::Shapes shapes;
+  if (request.options.units == partition::Units::kWhole) {
+    handle->subject = given_;
+    shapes.resize(given_->graph->values.size());
+    if (request.estimate) {
+      auto inferred = ort::infer(given_->runtime, *given_->graph, *given_->settings, *dims, given_->source.base_directory);
+      if (!inferred) return inferred.error();
+      shapes = std::move(inferred->shapes);
+    }
+  } else {
+    const std::lock_guard lock(mutex_);
+    auto subject = optimised(*dims, shapes);
+    if (!subject) return subject.error();
+    handle->subject = *subject;
+  }
+  auto plan = partition::make_plan(*handle->subject->graph, shapes, request.options);
+  if (!plan) return plan.error();
+  handle->plan = std::make_shared<const partition::Plan>(plan.take());
+  const std::lock_guard lock(mutex_);
+  plans_.emplace_front(key, handle);
+  if (plans_.size() > kPlansKept) plans_.pop_back();
+  return handle;
+}
+
+Result<std::shared_ptr<PlanHandle>> Model::read_plan(std::string_view json) {
+  auto handle = std::make_shared<PlanHandle>();
+  auto whole = partition::from_json(*given_->graph, json);
+  if (whole && whole->options.units == partition::Units::kWhole) {
+    handle->subject = given_;
+    handle->plan = std::make_shared<const partition::Plan>(whole.take());
+    return handle;
+  }
+  graph::Shapes shapes;
+  {
+    const std::lock_guard lock(mutex_);
+    auto subject = optimised({}, shapes);
+    if (!subject) return subject.error();
+    handle->subject = *subject;
+  }
+  auto plan = partition::from_json(*handle->subject->graph, json);
+  if (!plan) return plan.error();
+  handle->plan = std::make_shared<const partition::Plan>(plan.take());
+  return handle;
+}
+
+Result<std::unique_ptr<schedule::Session>> Model::make_session(const std::shared_ptr<PlanHandle>& plan, int threads) {
+  std::shared_ptr<schedule::CompiledPlan> compiled;
+  {
+    const std::lock_guard lock(mutex_);
+    if (plan->subject != given_ && plan->subject != optimised_) {
+      return fail(Code::kInvalidArgument, "the plan was made by another model: make it with the model the session is for");
+    }
+    std::erase_if(compiled_, [](const auto& entry) { return entry.second.expired(); });
+    for (const auto& [key, value] : compiled_) {
+      if (key.lock() == plan->plan) compiled = value.lock();
+    }
+    if (compiled == nullptr) {
+      auto made = schedule::CompiledPlan::make(plan->subject, plan->plan);
+      if (!made) return made.error();
+      compiled = made.take();
+      compiled_.emplace_back(plan->plan, compiled);
+    }
+  }
+  return schedule::Session::create(std::move(compiled), threads);
+}
+
+}  // namespace plx::engine

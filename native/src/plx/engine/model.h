@@ -1,0 +1,69 @@
+// The pipeline: a model in, plans and sessions out.
+//
+//   as given -> optimised (ONNX Runtime's own passes) -> typed and sized -> cut -> compiled -> sessions
+//
+// Each step happens when first needed and its value is kept: loading reads the file and checks it; the optimised graph
+// is made with the first cut plan; units=whole never makes it, because there ONNX Runtime optimises inside the unit.
+//
+// Threads: all members may be called from any thread. Sessions and plans keep what they need alive.
+#pragma once
+
+#include <list>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "plx/base/result.h"
+#include "plx/graph/reader.h"
+#include "plx/ort/session.h"
+#include "plx/partition/plan.h"
+#include "plx/schedule/session.h"
+
+namespace plx::engine {
+
+// A plan with the graph it is about.
+struct PlanHandle {
+  std::shared_ptr<const schedule::Subject> subject;
+  std::shared_ptr<const partition::Plan> plan;
+};
+
+struct PlanRequest {
+  partition::Options options;
+  bool estimate = false;  // for units=whole; cut plans always estimate
+  std::vector<std::pair<std::string, std::vector<int64_t>>> shapes;  // of inputs, by name
+};
+
+inline constexpr size_t kPlansKept = 8;  // per model
+
+class Model {
+ public:
+  static Result<std::shared_ptr<Model>> load_file(std::shared_ptr<ort::Runtime> runtime, const std::string& path,
+                                                  ort::ModelSettings settings);
+  // `bytes` must outlive the model, its plans and sessions.
+  static Result<std::shared_ptr<Model>> load_memory(std::shared_ptr<ort::Runtime> runtime, std::string_view bytes,
+                                                    const std::string& base_directory, ort::ModelSettings settings);
+
+  std::string info_json() const;
+  Result<std::shared_ptr<PlanHandle>> make_plan(const PlanRequest& request);
+  Result<std::shared_ptr<PlanHandle>> read_plan(std::string_view json);
+  Result<std::unique_ptr<schedule::Session>> make_session(const std::shared_ptr<PlanHandle>& plan, int threads);
+
+ private:
+  Model() = default;
+  static Result<std::shared_ptr<Model>> finish(std::shared_ptr<Model> model, Result<graph::Graph> graph);
+  Result<std::shared_ptr<const schedule::Subject>> optimised(const ort::InputDims& dims, graph::Shapes& shapes);
+  Result<ort::InputDims> dims_of(const graph::Graph& graph, const PlanRequest& request) const;
+
+  std::shared_ptr<const schedule::Subject> given_;
+  std::mutex mutex_;
+  std::shared_ptr<const schedule::Subject> optimised_;
+  // Plans by what was asked for, the latest first, so that sessions asked for alike share one.
+  std::list<std::pair<std::string, std::shared_ptr<PlanHandle>>> plans_;
+  std::vector<std::pair<std::weak_ptr<const partition::Plan>, std::weak_ptr<schedule::CompiledPlan>>> compiled_;
+};
+
+}  // namespace plx::engine

@@ -1,0 +1,290 @@
+#include "plx/ort/session.h"
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <protozero/pbf_writer.hpp>
+
+#include "plx/graph/onnx_fields.h"
+#include "plx/graph/reader.h"
+#include "plx/graph/writer.h"
+
+namespace plx::ort {
+
+namespace {
+
+// Larger constants carry weights; smaller ones may carry shapes, axes or limits, which shape inference has to see.
+constexpr uint64_t kProbeInlineBytes = 4096;
+
+class Descriptor {
+ public:
+  explicit Descriptor(int value) : value_(value) {}
+  ~Descriptor() {
+    if (value_ >= 0) ::close(value_);
+  }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  int get() const { return value_; }
+
+ private:
+  int value_;
+};
+
+// The TypeProto of a type that is not a plain tensor, and its kind.
+class TypeDescriber {
+ public:
+  explicit TypeDescriber(const OrtApi& api) : api_(api) {}
+
+  // Empty on a type that nothing here knows.
+  std::string proto(const OrtTypeInfo* info) const {
+    ONNXType kind = ONNX_TYPE_UNKNOWN;
+    if (!ok(api_.GetOnnxTypeFromTypeInfo(info, &kind))) return {};
+    switch (kind) {
+      case ONNX_TYPE_TENSOR: return wrap(graph::onnx::TypeProto::kTensor, element_field(info));
+      case ONNX_TYPE_SPARSETENSOR: return wrap(graph::onnx::TypeProto::kSparseTensor, element_field(info));
+      case ONNX_TYPE_SEQUENCE: {
+        const OrtSequenceTypeInfo* sequence = nullptr;
+        OrtTypeInfo* element = nullptr;
+        if (!ok(api_.CastTypeInfoToSequenceTypeInfo(info, &sequence)) || !ok(api_.GetSequenceElementType(sequence, &element))) return {};
+        return wrap(graph::onnx::TypeProto::kSequence, inner(element));
+      }
+      case ONNX_TYPE_OPTIONAL: {
+        const OrtOptionalTypeInfo* optional = nullptr;
+        OrtTypeInfo* element = nullptr;
+        if (!ok(api_.CastTypeInfoToOptionalTypeInfo(info, &optional)) || !ok(api_.GetOptionalContainedTypeInfo(optional, &element))) return {};
+        return wrap(graph::onnx::TypeProto::kOptional, inner(element));
+      }
+      case ONNX_TYPE_MAP: {
+        const OrtMapTypeInfo* map = nullptr;
+        OrtTypeInfo* value = nullptr;
+        ONNXTensorElementDataType key = ONNX_TENSOR_ELEMENT_DATA_TYPE_UNDEFINED;
+        if (!ok(api_.CastTypeInfoToMapTypeInfo(info, &map)) || !ok(api_.GetMapKeyType(map, &key)) ||
+            !ok(api_.GetMapValueType(map, &value))) return {};
+        std::string bytes;
+        protozero::pbf_writer writer{bytes};
+        writer.add_int32(graph::onnx::MapType::kKeyType, static_cast<int32_t>(key));
+        writer.add_message(graph::onnx::MapType::kValueType, owned(value));
+        return wrap(graph::onnx::TypeProto::kMap, bytes);
+      }
+      default: return {};
+    }
+  }
+
+ private:
+  bool ok(OrtStatus* status) const {
+    if (status == nullptr) return true;
+    api_.ReleaseStatus(status);
+    return false;
+  }
+  static std::string wrap(uint32_t field, const std::string& bytes) {
+    std::string out;
+    protozero::pbf_writer{out}.add_message(field, bytes);
+    return out;
+  }
+  std::string owned(OrtTypeInfo* info) const {
+    std::string bytes = proto(info);
+    api_.ReleaseTypeInfo(info);
+    return bytes;
+  }
+  std::string inner(OrtTypeInfo* element) const {
+    std::string bytes;
+    protozero::pbf_writer{bytes}.add_message(graph::onnx::ElementOf::kElemType, owned(element));
+    return bytes;
+  }
+  std::string element_field(const OrtTypeInfo* info) const {
+    const OrtTensorTypeAndShapeInfo* tensor = nullptr;
+    ONNXTensorElementDataType element = ONNX_TENSOR_ELEMENT_DATA_TYPE_UNDEFINED;
+    std::string bytes;
+    if (ok(api_.CastTypeInfoToTensorInfo(info, &tensor)) && tensor != nullptr && ok(api_.GetTensorElementType(tensor, &element))) {
+      protozero::pbf_writer{bytes}.add_int32(graph::onnx::TensorType::kElemType, static_cast<int32_t>(element));
+    }
+    return bytes;
+  }
+  const OrtApi& api_;
+};
+
+graph::Kind kind_of(ONNXType type) {
+  switch (type) {
+    case ONNX_TYPE_TENSOR: return graph::Kind::kTensor;
+    case ONNX_TYPE_SEQUENCE: return graph::Kind::kSequence;
+    case ONNX_TYPE_OPTIONAL: return graph::Kind::kOptional;
+    case ONNX_TYPE_MAP: return graph::Kind::kMap;
+    case ONNX_TYPE_SPARSETENSOR: return graph::Kind::kSparseTensor;
+    default: return graph::Kind::kUnknown;
+  }
+}
+
+// The size a symbolic dimension was fixed to; 1 if it was not.
+int64_t fixed_size(const ModelSettings& settings, const std::string& symbol) {
+  for (const auto& [name, value] : settings.dimensions) {
+    if (name == symbol) return value;
+  }
+  return 1;
+}
+
+}  // namespace
+
+Result<Session> make_session(const std::shared_ptr<Runtime>& runtime, const SessionSpec& spec) {
+  const OrtApi& api = runtime->api();
+  const std::string context = "cannot load '" + spec.source.name + "' with ONNX Runtime " + runtime->version();
+  OrtSessionOptions* options = nullptr;
+  if (auto s = runtime->check(api.CreateSessionOptions(&options), context); !s) return s.error();
+  const Handle<OrtSessionOptions> options_owner(runtime, options, api.ReleaseSessionOptions);
+  Status status;
+  const auto apply = [&](OrtStatus* result, const std::string& what) {
+    if (!status) api.ReleaseStatus(result);
+    else status = runtime->check(result, what);
+  };
+  const auto config = [&](const char* key, const char* value) {
+    apply(api.AddSessionConfigEntry(options, key, value), "cannot set '" + std::string(key) + "'");
+  };
+  if (spec.pool) apply(api.DisablePerSessionThreads(options), context);
+  else apply(api.SetIntraOpNumThreads(options, 1), context);
+  apply(api.SetSessionGraphOptimizationLevel(options, spec.level), context);
+  // The level is ALL or nothing here; without patterns new shapes cost a fifth less memory at the same speed.
+  apply(api.DisableMemPattern(options), context);
+  config("session.use_env_allocators", "1");
+  if (!spec.prepack) config("session.disable_prepacking", "1");
+  if (!spec.save_path.empty()) apply(api.SetOptimizedModelFilePath(options, spec.save_path.c_str()), context);
+  if (spec.source.path.empty() && !spec.source.base_directory.empty()) {
+    config("session.model_external_initializers_file_folder_path", spec.source.base_directory.c_str());
+  }
+  if (spec.settings != nullptr) {
+    for (const auto& [key, value] : spec.settings->config) config(key.c_str(), value.c_str());
+    for (const auto& library : spec.settings->custom_op_libraries) {
+      std::error_code error;
+      if (!std::filesystem::exists(library, error)) {
+        return fail(Code::kNotFound, "no custom-operator library at '", library, "'");
+      }
+      apply(api.RegisterCustomOpsLibrary_V2(options, library.c_str()), "cannot register the custom operators of '" + library + "'");
+    }
+    if (spec.fix_dimensions) {
+      for (const auto& [name, value] : spec.settings->dimensions) {
+        apply(api.AddFreeDimensionOverrideByName(options, name.c_str(), value), "cannot fix the dimension '" + name + "'");
+      }
+    }
+  }
+  for (const auto& [name, value] : spec.initializers) apply(api.AddInitializer(options, name, value), context);
+  if (!status) return status.error();
+
+  OrtSession* session = nullptr;
+  OrtStatus* made = spec.source.path.empty()
+                        ? api.CreateSessionFromArray(runtime->env(), spec.source.bytes.data(), spec.source.bytes.size(), options, &session)
+                        : api.CreateSession(runtime->env(), spec.source.path.c_str(), options, &session);
+  if (auto s = runtime->check(made, context); !s) {
+    Error error = s.error();
+    // At load time everything that is not about operators is the model's fault.
+    if (error.code == Code::kRunFailed || error.code == Code::kInvalidArgument) error.code = Code::kInvalidModel;
+    if (error.code == Code::kUnsupported) error.message += " (operators from elsewhere: name their library as a custom-operator library)";
+    return error;
+  }
+  return Session(runtime, session, api.ReleaseSession);
+}
+
+Result<graph::Graph> optimise(const std::shared_ptr<Runtime>& runtime, const ModelSource& source, const ModelSettings& settings) {
+  const Descriptor file(::memfd_create("parallax-optimised", MFD_CLOEXEC));
+  if (file.get() < 0) return fail(Code::kIo, "cannot make a memory file for the optimised graph: ", std::strerror(errno));
+  SessionSpec spec;
+  spec.source = source;
+  spec.settings = &settings;
+  spec.level = ORT_ENABLE_ALL;
+  spec.prepack = false;  // nothing will run in this session
+  spec.fix_dimensions = true;
+  spec.save_path = "/proc/self/fd/" + std::to_string(file.get());
+  if (auto session = make_session(runtime, spec); !session) return session.error();
+
+  auto mapping = graph::Mapping::of_descriptor(file.get(), "optimised " + source.name);
+  if (!mapping) return mapping.error();
+  graph::ReadOptions options;
+  options.name = source.name;
+  options.base_directory = source.base_directory;
+  auto storage = std::make_shared<graph::Storage>();
+  const auto bytes = storage->keep(mapping.take());
+  return graph::read_model(bytes, std::move(storage), options);
+}
+
+Result<Inferred> infer(const std::shared_ptr<Runtime>& runtime, const graph::Graph& graph, const ModelSettings& settings,
+                       const InputDims& dims, const std::string& base_directory) {
+  const OrtApi& api = runtime->api();
+  std::vector<graph::NodeId> nodes(graph.nodes.size());
+  for (size_t i = 0; i < nodes.size(); ++i) nodes[i] = static_cast<graph::NodeId>(i);
+  std::vector<graph::ValueId> made;
+  for (size_t i = 0; i < graph.values.size(); ++i) {
+    if (graph.values[i].producer != graph::kNone) made.push_back(static_cast<graph::ValueId>(i));
+  }
+
+  graph::WriteOptions write;
+  write.inline_limit_bytes = kProbeInlineBytes;
+  write.large_as_inputs = true;
+  write.untyped_outputs = true;
+  graph::Shapes inputs(graph.values.size());
+  for (const graph::ValueId id : graph.inputs) {
+    const graph::Type& type = graph.values[id].type;
+    if (type.kind != graph::Kind::kTensor || !type.shape) continue;
+    graph::Shape shape{.element = type.element, .dims = {}};
+    const auto given = dims.find(id);
+    for (size_t i = 0; i < type.shape->size(); ++i) {
+      const graph::Dim& dim = (*type.shape)[i];
+      shape.dims.push_back(given != dims.end() ? given->second[i] : dim.known() ? dim.size : fixed_size(settings, dim.symbol));
+    }
+    inputs[id] = std::move(shape);
+  }
+  write.input_shapes = &inputs;
+  const graph::Part part = graph::write_part(graph, nodes, graph.inputs, made, write);
+
+  SessionSpec spec;
+  spec.source.name = graph.name.empty() ? "model" : graph.name;
+  spec.source.bytes = part.bytes;
+  spec.source.base_directory = base_directory;
+  spec.settings = &settings;
+  spec.level = ORT_ENABLE_BASIC;
+  spec.prepack = false;
+  spec.pool = false;
+  auto session = make_session(runtime, spec);
+  if (!session) return session.error();
+
+  Inferred result;
+  result.types.resize(graph.values.size());
+  result.shapes = std::move(inputs);
+  for (size_t i = 0; i < graph.values.size(); ++i) {
+    result.types[i] = graph.values[i].type;
+    const int32_t initializer = graph.values[i].initializer;
+    if (initializer == graph::kNone) continue;
+    const auto& init = graph.initializers[initializer];
+    result.shapes[i] = graph::Shape{.element = init.element, .dims = init.dims};
+  }
+  const TypeDescriber describer(api);
+  for (size_t i = 0; i < made.size(); ++i) {
+    OrtTypeInfo* raw = nullptr;
+    if (auto s = runtime->check(api.SessionGetOutputTypeInfo(session->get(), i, &raw), "cannot read types"); !s) return s.error();
+    const Handle<OrtTypeInfo> info(runtime, raw, api.ReleaseTypeInfo);
+    ONNXType kind = ONNX_TYPE_UNKNOWN;
+    if (auto s = runtime->check(api.GetOnnxTypeFromTypeInfo(raw, &kind), "cannot read types"); !s) return s.error();
+    graph::Type& type = result.types[made[i]];
+    type.kind = kind_of(kind);
+    if (kind != ONNX_TYPE_TENSOR) {
+      if (type.proto.empty()) type.proto = graph.storage->keep_text(describer.proto(raw));
+      continue;
+    }
+    const OrtTensorTypeAndShapeInfo* tensor = nullptr;
+    ONNXTensorElementDataType element = ONNX_TENSOR_ELEMENT_DATA_TYPE_UNDEFINED;
+    size_t rank = 0;
+    if (auto s = runtime->check(api.CastTypeInfoToTensorInfo(raw, &tensor), "cannot read types"); !s) return s.error();
+    if (auto s = runtime->check(api.GetTensorElementType(tensor, &element), "cannot read types"); !s) return s.error();
+    if (auto s = runtime->check(api.GetDimensionsCount(tensor, &rank), "cannot read types"); !s) return s.error();
+    graph::Shape shape{.element = static_cast<graph::ElementType>(element), .dims = std::vector<int64_t>(rank)};
+    if (auto s = runtime->check(api.GetDimensions(tensor, shape.dims.data(), rank), "cannot read types"); !s) return s.error();
+    type.element = shape.element;
+    // ONNX Runtime reports an unknown rank as rank 0, so a scalar counts only where nothing else can be meant: its
+    // estimate is one element either way.
+    const bool known = std::all_of(shape.dims.begin(), shape.dims.end(), [](int64_t dim) { return dim >= 0; });
+    if (known) result.shapes[made[i]] = std::move(shape);
+  }
+  return result;
+}
+
+}  // namespace plx::ort

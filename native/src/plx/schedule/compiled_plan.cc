@@ -1,0 +1,185 @@
+#include "plx/schedule/compiled_plan.h"
+
+#include <algorithm>
+#include <atomic>
+#include <thread>
+
+#include "plx/graph/shape_flow.h"
+#include "plx/graph/writer.h"
+
+namespace plx::schedule {
+
+namespace {
+
+// Smaller constants are written into the unit's model (ONNX Runtime copies them); larger ones are handed over in place.
+constexpr uint64_t kInlineBytes = 1024;
+
+Result<ort::Value> tensor_over(const std::shared_ptr<ort::Runtime>& runtime, const std::string& name,
+                               const graph::Initializer& init) {
+  static std::byte nothing[64];
+  if (init.data == nullptr && init.size_bytes != 0) {
+    return fail(Code::kInternal, "the data of constant '", name, "' was not loaded");
+  }
+  // ONNX Runtime takes a mutable pointer and writes to no initializer.
+  void* data = init.size_bytes == 0 ? nothing : const_cast<std::byte*>(init.data);
+  OrtValue* value = nullptr;
+  if (auto s = runtime->check(
+          runtime->api().CreateTensorWithDataAsOrtValue(runtime->cpu(), data, init.size_bytes, init.dims.data(), init.dims.size(),
+                                                        static_cast<ONNXTensorElementDataType>(init.element), &value),
+          "cannot hand over the constant '" + name + "'"); !s) return s.error();
+  return ort::Value(runtime, value, runtime->api().ReleaseValue);
+}
+
+}  // namespace
+
+int CompiledPlan::slot_of(graph::ValueId value) {
+  int& slot = slot_of_value_[value];
+  if (slot < 0) {
+    slot = static_cast<int>(slots_.size());
+    slots_.push_back(Slot{.value = value, .root = slot});
+  }
+  return slot;
+}
+
+Result<std::shared_ptr<CompiledPlan>> CompiledPlan::make(std::shared_ptr<const Subject> subject,
+                                                         std::shared_ptr<const partition::Plan> plan) {
+  std::shared_ptr<CompiledPlan> compiled(new CompiledPlan);
+  CompiledPlan& c = *compiled;
+  c.subject_ = std::move(subject);
+  c.plan_ = std::move(plan);
+  const graph::Graph& graph = *c.subject_->graph;
+  c.slot_of_value_.assign(graph.values.size(), -1);
+  c.weights_.resize(graph.initializers.size());
+  for (const graph::ValueId id : graph.inputs) c.inputs_.push_back(c.slot_of(id));
+  for (size_t i = 0; i < c.plan_->units.size(); ++i) {
+    const partition::Unit& unit = c.plan_->units[i];
+    Unit& out = c.units_.emplace_back();
+    for (const graph::ValueId id : unit.inputs) {
+      out.inputs.push_back(c.slot_of(id));
+      out.input_names.push_back(graph.values[id].name.c_str());
+    }
+    for (const graph::ValueId id : unit.outputs) {
+      const int slot = c.slot_of(id);
+      if (graph.values[id].producer != graph::kNone) c.slots_[slot].unit = static_cast<int>(i);
+      out.outputs.push_back(slot);
+      out.output_names.push_back(graph.values[id].name.c_str());
+    }
+  }
+  for (const partition::Alias& alias : c.plan_->aliases) {
+    const graph::Node& node = graph.nodes[alias.node];
+    const Alias entry{alias.node, c.slot_of(node.inputs[0]), c.slot_of(node.outputs[0])};
+    c.slots_[entry.output].root = c.slots_[entry.input].root;
+    c.aliases_.push_back(entry);
+  }
+  for (const graph::ValueId id : graph.outputs) {
+    const int slot = c.slot_of(id);
+    c.slots_[slot].is_output = true;
+    c.outputs_.push_back(slot);
+  }
+  const std::vector<bool> settled = graph::settled_shapes(graph);
+  c.constants_.resize(c.slots_.size());
+  for (size_t i = 0; i < c.slots_.size(); ++i) {
+    const graph::Value& value = graph.values[c.slots_[i].value];
+    c.slots_[i].settled = settled[c.slots_[i].value] && graph::element_bits(value.type.element) != 0;
+    const bool made = c.slots_[i].unit >= 0 || c.slots_[i].root != static_cast<int>(i) || (value.is_input && value.initializer == graph::kNone);
+    if (made) continue;
+    if (value.initializer == graph::kNone) {
+      return fail(Code::kInternal, "no unit makes '", value.name, "'");
+    }
+    const graph::Initializer& init = graph.initializers[value.initializer];
+    if (init.sparse || init.element == graph::ElementType::kString) {
+      return fail(Code::kUnsupported, "the graph hands out the ", init.sparse ? "sparse" : "string", " constant '", value.name,
+                  "' as it is; only units=whole can do that");
+    }
+    auto constant = tensor_over(c.subject_->runtime, value.name, init);
+    if (!constant) return constant.error();
+    c.constants_[i] = constant.take();
+  }
+  for (auto& sessions : c.sessions_) sessions.resize(c.units_.size());
+  return compiled;
+}
+
+std::string CompiledPlan::describe(int unit) const {
+  const partition::Unit& u = plan_->units[unit];
+  std::string text = "unit " + std::to_string(unit);
+  if (u.nodes.empty()) return text;
+  const graph::Node& first = subject_->graph->nodes[u.nodes[0]];
+  text += " (" + first.op_type + " '" + first.name + "'";
+  if (u.nodes.size() > 1) text += " and " + std::to_string(u.nodes.size() - 1) + " more nodes";
+  return text + ")";
+}
+
+Result<const OrtValue*> CompiledPlan::weight(graph::ValueId value) {
+  const graph::Value& v = subject_->graph->values[value];
+  const std::lock_guard lock(weights_mutex_);
+  ort::Value& entry = weights_[v.initializer];
+  if (!entry) {
+    auto made = tensor_over(subject_->runtime, v.name, subject_->graph->initializers[v.initializer]);
+    if (!made) return made.error();
+    entry = made.take();
+  }
+  return entry.get();
+}
+
+Result<ort::Session> CompiledPlan::make_unit(int unit, Width width) {
+  ort::SessionSpec spec;
+  spec.settings = subject_->settings.get();
+  spec.pool = width == Width::kWide;
+  if (subject_->as_given) {
+    spec.source = subject_->source;
+    spec.level = ORT_ENABLE_ALL;
+    spec.fix_dimensions = true;
+    return ort::make_session(subject_->runtime, spec);
+  }
+  const partition::Unit& u = plan_->units[unit];
+  graph::WriteOptions write;
+  write.inline_limit_bytes = kInlineBytes;
+  write.stand_in = subject_->stand_in;
+  const graph::Part part = graph::write_part(*subject_->graph, u.nodes, u.inputs, u.outputs, write);
+  for (const graph::ValueId id : part.handed_over) {
+    auto value = weight(id);
+    if (!value) return value.error();
+    spec.initializers.emplace_back(subject_->graph->values[id].name.c_str(), *value);
+  }
+  spec.source.name = subject_->source.name + ", " + describe(unit);
+  spec.source.bytes = part.bytes;
+  spec.source.base_directory = subject_->unit_directory;
+  spec.level = ORT_DISABLE_ALL;  // every pass has run on the whole graph: units keep its kernels, hence its bits
+  return ort::make_session(subject_->runtime, spec);
+}
+
+Status CompiledPlan::compile(const std::vector<std::pair<int, Width>>& wanted) {
+  const std::lock_guard lock(compile_mutex_);
+  std::vector<std::pair<int, Width>> missing;
+  for (const auto& entry : wanted) {
+    if (!sessions_[static_cast<size_t>(entry.second)][entry.first]) missing.push_back(entry);
+  }
+  std::sort(missing.begin(), missing.end());
+  missing.erase(std::unique(missing.begin(), missing.end()), missing.end());
+
+  std::atomic<size_t> next{0};
+  std::atomic<bool> failed{false};
+  std::mutex error_mutex;
+  Status status;
+  const auto work = [&] {
+    for (size_t i = next++; i < missing.size() && !failed; i = next++) {
+      const auto [unit, width] = missing[i];
+      auto session = make_unit(unit, width);
+      if (session) {
+        sessions_[static_cast<size_t>(width)][unit] = session.take();
+        continue;
+      }
+      const std::lock_guard guard(error_mutex);
+      if (!failed.exchange(true)) status = session.error();
+    }
+  };
+  // Most of the time goes into packing weights, which ONNX Runtime does on one thread per session.
+  const size_t helpers = std::min<size_t>(static_cast<size_t>(subject_->runtime->threads()), missing.size());
+  std::vector<std::thread> threads;
+  for (size_t i = 1; i < helpers; ++i) threads.emplace_back(work);
+  work();
+  for (std::thread& thread : threads) thread.join();
+  return status;
+}
+
+}  // namespace plx::schedule

@@ -1,0 +1,877 @@
+#include "plx/schedule/session.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <nlohmann/json.hpp>
+
+#include "plx/memory/planner.h"
+#include "plx/schedule/views.h"
+
+namespace plx::schedule {
+
+namespace {
+
+constexpr int kForever = INT32_MAX;
+std::byte nothing[memory::kAlignment];  // where empty tensors lie: ONNX Runtime wants an address all the same
+
+int64_t now_ns() {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+std::string text(std::span<const int64_t> dims) {
+  std::string out = "[";
+  for (size_t i = 0; i < dims.size(); ++i) out += (i == 0 ? "" : ",") + std::to_string(dims[i]);
+  return out + "]";
+}
+
+std::string text(const std::vector<graph::Dim>& dims) {
+  std::string out = "[";
+  for (size_t i = 0; i < dims.size(); ++i) {
+    if (i != 0) out += ",";
+    out += dims[i].known() ? std::to_string(dims[i].size) : dims[i].symbol.empty() ? "?" : dims[i].symbol;
+  }
+  return out + "]";
+}
+
+}  // namespace
+
+Status validate(const partition::Plan& plan, const Schedule& schedule) {
+  const size_t count = plan.units.size();
+  if (schedule.entries.size() != count) {
+    return fail(Code::kInvalidPlan, "the schedule has ", schedule.entries.size(), " entries, and the plan has ", count, " units");
+  }
+  std::vector<bool> done(count, false);
+  for (const ScheduleEntry& entry : schedule.entries) {
+    if (entry.unit >= count) return fail(Code::kInvalidPlan, "the schedule names unit ", entry.unit, "; the plan has units 0 to ", count - 1);
+    if (done[entry.unit]) return fail(Code::kInvalidPlan, "the schedule has unit ", entry.unit, " twice");
+    if (entry.device != 0) return fail(Code::kInvalidPlan, "the schedule puts unit ", entry.unit, " on device ", entry.device, "; there is only 0, the CPU");
+    if (entry.threads > 1) {
+      return fail(Code::kInvalidPlan, "the schedule gives unit ", entry.unit, " ", entry.threads, " threads; a unit runs on 1 or on all (0)");
+    }
+    if (entry.barrier > 1) return fail(Code::kInvalidPlan, "the schedule has the barrier flag ", entry.barrier, " at unit ", entry.unit, "; it must be 0 or 1");
+    for (const int before : plan.units[entry.unit].predecessors) {
+      if (!done[before]) {
+        return fail(Code::kInvalidPlan, "the schedule starts unit ", entry.unit, " before unit ", before, ", whose output it reads");
+      }
+    }
+    done[entry.unit] = true;
+  }
+  return {};
+}
+
+struct Session::Impl {
+  struct Step {
+    bool alias = false;
+    int index = 0;  // of the unit or alias
+    OrtSession* session = nullptr;
+    Width width = Width::kWide;
+    std::vector<int> release;  // root slots that nothing reads after this step
+  };
+  struct Timing {
+    int64_t start_ns = 0;
+    int64_t end_ns = 0;
+  };
+  struct Input {
+    ort::Value value;
+    std::vector<int64_t> dims;
+    graph::ElementType element = graph::ElementType::kUndefined;
+    void* data = nullptr;
+  };
+  struct Output {
+    // Bound by the caller:
+    ort::Value bound;
+    void* data = nullptr;
+    std::vector<int64_t> bound_dims;
+    graph::ElementType bound_element = graph::ElementType::kUndefined;
+    uint64_t bound_bytes = 0;
+    // Of the last run:
+    OrtValue* value = nullptr;
+    TensorView view;
+    std::vector<int64_t> dims;
+  };
+  // What is known about one set of input shapes.
+  struct Shapes {
+    std::vector<int64_t> key;
+    bool planned = false;
+    std::vector<std::optional<graph::Shape>> recorded;  // per slot
+    std::vector<uint64_t> offsets;                      // per slot that is a root with a place in the block
+    std::vector<bool> placed;
+    uint64_t total_bytes = 0;
+    uint64_t naive_bytes = 0;
+    uint64_t lower_bound_bytes = 0;
+    std::vector<ort::Value> preset;  // per slot, over the block or over what an alias views
+    uint64_t block_epoch = 0;
+    uint64_t binding_epoch = 0;
+  };
+
+  Impl(std::shared_ptr<CompiledPlan> plan, int threads_asked)
+      : compiled(std::move(plan)), threads(threads_asked), runtime(compiled->subject().runtime), api(runtime->api()), arena("session") {}
+
+  ~Impl() {
+    // Values may lie in the block: they go first.
+    for (Shapes& s : known) s.preset.clear();
+    owned.clear();
+    arena.free(block);
+    if (run_options != nullptr) api.ReleaseRunOptions(run_options);
+  }
+
+  const graph::Value& value_of(int slot) const { return compiled->subject().graph->values[compiled->slots()[slot].value]; }
+  const CompiledPlan::Slot& slot(int index) const { return compiled->slots()[index]; }
+
+  // ---- set-up ----
+  Status set_up(const Schedule& wanted) {
+    const partition::Plan& plan = compiled->plan();
+    if (auto s = schedule::validate(plan, wanted); !s) return s;
+    std::vector<std::pair<int, Width>> units;
+    for (const ScheduleEntry& entry : wanted.entries) {
+      units.emplace_back(static_cast<int>(entry.unit), entry.threads == 1 || threads == 1 ? Width::kNarrow : Width::kWide);
+    }
+    if (auto s = compiled->compile(units); !s) return s;
+    schedule = wanted;
+
+    // Aliases run as soon as what they view and what they are told is there.
+    const auto& graph = *compiled->subject().graph;
+    std::vector<Step> order;
+    std::vector<bool> made(compiled->slots().size(), false);
+    std::vector<int> slot_of(graph.values.size(), -1);
+    for (size_t i = 0; i < compiled->slots().size(); ++i) {
+      slot_of[compiled->slots()[i].value] = static_cast<int>(i);
+      made[i] = slot(static_cast<int>(i)).unit < 0 && slot(static_cast<int>(i)).root == static_cast<int>(i);
+    }
+    std::vector<bool> placed(compiled->aliases().size(), false);
+    const auto place_aliases = [&] {
+      for (size_t i = 0; i < compiled->aliases().size(); ++i) {  // topological, so one pass is enough
+        if (placed[i]) continue;
+        const auto& alias = compiled->aliases()[i];
+        bool ready = true;
+        for (const graph::ValueId id : graph.nodes[alias.node].inputs) {
+          if (id == graph::kNone || graph.values[id].initializer != graph::kNone) continue;
+          ready = ready && slot_of[id] >= 0 && made[slot_of[id]];
+        }
+        if (!ready) continue;
+        order.push_back(Step{.alias = true, .index = static_cast<int>(i), .release = {}});
+        made[alias.output] = true;
+        placed[i] = true;
+      }
+    };
+    place_aliases();
+    for (const auto& [unit, width] : units) {
+      order.push_back(Step{.alias = false, .index = unit, .session = compiled->session(unit, width), .width = width, .release = {}});
+      for (const int output : compiled->units()[unit].outputs) made[output] = true;
+      place_aliases();
+    }
+    if (std::find(placed.begin(), placed.end(), false) != placed.end()) {
+      return fail(Code::kInternal, "an alias of the plan is never ready");
+    }
+
+    // Liveness over the steps, per root slot.
+    const size_t slots = compiled->slots().size();
+    first.assign(slots, 0);
+    last.assign(slots, -1);
+    group_size.assign(slots, 0);
+    for (size_t i = 0; i < slots; ++i) {
+      ++group_size[slot(static_cast<int>(i)).root];
+      if (slot(static_cast<int>(i)).is_output) last[slot(static_cast<int>(i)).root] = kForever;
+    }
+    for (size_t step = 0; step < order.size(); ++step) {
+      const auto read = [&](int s) {
+        int& at = last[slot(s).root];
+        at = std::max(at, static_cast<int>(step));
+      };
+      if (order[step].alias) {
+        const auto& alias = compiled->aliases()[order[step].index];
+        for (const graph::ValueId id : graph.nodes[alias.node].inputs) {
+          if (id != graph::kNone && slot_of[id] >= 0) read(slot_of[id]);
+        }
+      } else {
+        const auto& unit = compiled->units()[order[step].index];
+        for (const int s : unit.inputs) read(s);
+        for (const int s : unit.outputs) {
+          first[s] = static_cast<int>(step);
+          read(s);  // what nobody reads still needs its bytes while it is written
+        }
+      }
+    }
+    for (size_t i = 0; i < slots; ++i) {
+      if (last[i] >= 0 && last[i] != kForever) order[last[i]].release.push_back(static_cast<int>(i));
+    }
+    steps = std::move(order);
+    operand_slot = std::move(slot_of);
+    current.assign(slots, nullptr);
+    owned.clear();
+    owned.resize(slots);
+    has_run = false;
+    known.clear();  // offsets belong to an order
+    active = nullptr;
+    if (unsettled.empty()) {
+      unsettled.resize(slots);
+      for (size_t i = 0; i < slots; ++i) unsettled[i] = !slot(static_cast<int>(i)).settled;
+    }
+    timings.assign(steps.size(), {});
+    size_t most = 1;
+    for (const auto& unit : compiled->units()) most = std::max({most, unit.inputs.size(), unit.outputs.size()});
+    call_inputs.resize(most);
+    call_outputs.resize(most);
+    call_preset.resize(most);
+    return {};
+  }
+
+  // ---- running ----
+  Status run() {
+    if (cancelled.exchange(false)) {
+      if (OrtStatus* s = api.RunOptionsUnsetTerminate(run_options)) api.ReleaseStatus(s);
+    }
+    for (size_t i = 0; i < inputs.size(); ++i) {
+      if (!inputs[i].value) {
+        return fail(Code::kInvalidArgument, "input '", value_of(compiled->inputs()[i]).name, "' is not bound: give it a tensor before running");
+      }
+    }
+    if (shapes_changed) {
+      select_shapes();
+      shapes_changed = false;
+    }
+    if (active->planned && (active->block_epoch != block_epoch || active->binding_epoch != binding_epoch)) {
+      if (auto s = place(*active); !s) return s;
+    }
+    for (size_t i = 0; i < inputs.size(); ++i) current[compiled->inputs()[i]] = inputs[i].value.get();
+    for (size_t i = 0; i < current.size(); ++i) {
+      if (const OrtValue* constant = compiled->constant(static_cast<int>(i))) current[i] = constant;
+    }
+    has_run = false;  // from here on the last run's outputs are gone
+    for (size_t i = 0; i < owned.size(); ++i) owned[i].reset();
+
+    for (size_t step = 0; step < steps.size(); ++step) {
+      if (cancelled.load(std::memory_order_relaxed)) return fail(Code::kRunFailed, "the run was cancelled");
+      const int64_t start = now_ns();
+      Status s = steps[step].alias ? run_alias(steps[step]) : run_unit(steps[step]);
+      timings[step] = {start, now_ns()};
+      if (!s) {
+        if (cancelled.load()) return fail(Code::kRunFailed, "the run was cancelled");
+        return s;
+      }
+      for (const int root : steps[step].release) release(root);
+    }
+    if (!active->planned) {
+      if (auto s = plan(*active); !s) return s;
+    }
+    ++runs;
+    return publish();
+  }
+
+  // Everything that shares the root's bytes and was made for this run alone.
+  void release(int root) {
+    if (group_size[root] == 1) {
+      owned[root].reset();
+      return;
+    }
+    for (size_t i = 0; i < owned.size(); ++i) {
+      if (slot(static_cast<int>(i)).root == root) owned[i].reset();
+    }
+  }
+
+  void select_shapes() {
+    key.clear();
+    for (const Input& input : inputs) {
+      key.push_back(static_cast<int64_t>(input.dims.size()));
+      key.insert(key.end(), input.dims.begin(), input.dims.end());
+    }
+    for (auto it = known.begin(); it != known.end(); ++it) {
+      if (it->key != key) continue;
+      known.splice(known.begin(), known, it);
+      active = &known.front();
+      return;
+    }
+    if (known.size() >= kShapesKept) known.pop_back();
+    known.emplace_front();
+    active = &known.front();
+    active->key = key;
+    active->recorded.resize(current.size());
+    active->placed.resize(current.size());
+    active->offsets.resize(current.size());
+    active->preset.resize(current.size());
+    ++shapes_seen;
+  }
+
+  // The caller's memory for a slot, if the unit may write straight into it.
+  const Output* bound_output(int s) const {
+    if (!slot(s).is_output || group_size[slot(s).root] != 1) return nullptr;
+    for (size_t i = 0; i < outputs.size(); ++i) {
+      if (compiled->outputs()[i] == s && outputs[i].bound) return &outputs[i];
+    }
+    return nullptr;
+  }
+
+  Status run_unit(const Step& step) {
+    const auto& unit = compiled->units()[step.index];
+    bool any_preset = false;
+    for (size_t i = 0; i < unit.inputs.size(); ++i) call_inputs[i] = current[unit.inputs[i]];
+    for (size_t i = 0; i < unit.outputs.size(); ++i) {
+      const int s = unit.outputs[i];
+      OrtValue* preset = active->preset[s].get();
+      if (any_bound) {
+        if (const Output* output = bound_output(s)) preset = output->bound.get();
+      }
+      call_outputs[i] = preset;
+      call_preset[i] = preset;
+      any_preset = any_preset || preset != nullptr;
+    }
+    OrtStatus* status = call(step, unit);
+    if (status != nullptr && any_preset && !cancelled.load()) {
+      // Either the operator failed, or an output has another shape than its preset. The unit is pure: run it again and see.
+      api.ReleaseStatus(status);
+      for (size_t i = 0; i < unit.outputs.size(); ++i) call_outputs[i] = nullptr;
+      status = call(step, unit);
+      if (status == nullptr) {
+        if (auto s = adopt_unexpected(unit); !s) return s;
+      }
+    }
+    if (status != nullptr) {
+      Status s = runtime->check(status, compiled->describe(step.index) + " failed");
+      s.error().code = Code::kRunFailed;
+      return s;
+    }
+    for (size_t i = 0; i < unit.outputs.size(); ++i) {
+      const int s = unit.outputs[i];
+      if (call_outputs[i] != call_preset[i]) owned[s] = ort::Value(runtime, call_outputs[i], api.ReleaseValue);
+      current[s] = call_outputs[i];
+      if (!active->planned && !unsettled[s]) {
+        if (auto r = record(s); !r) return r;
+      }
+    }
+    return {};
+  }
+
+  OrtStatus* call(const Step& step, const CompiledPlan::Unit& unit) {
+    return api.Run(step.session, run_options, unit.input_names.data(), call_inputs.data(), unit.inputs.size(),
+                   unit.output_names.data(), unit.outputs.size(), call_outputs.data());
+  }
+
+  // After a rerun without presets: outputs that differ from what was preset are unsettled; the rest move where they belong.
+  Status adopt_unexpected(const CompiledPlan::Unit& unit) {
+    Status status;
+    for (size_t i = 0; i < unit.outputs.size(); ++i) {
+      const int s = unit.outputs[i];
+      if (call_preset[i] == nullptr) continue;
+      const auto made = shape_of(call_outputs[i]);
+      const auto expected = shape_of(call_preset[i]);
+      if (made && expected && made->dims == expected->dims && made->element == expected->element) continue;
+      if (const Output* output = bound_output(s); any_bound && output != nullptr) {
+        status = fail(Code::kInvalidArgument, "output '", value_of(s).name, "' has the shape ", made ? text(made->dims) : "?",
+                      ", and the memory bound to it the shape ", text(output->bound_dims), ": bind memory of the shape it has, or none");
+      }
+      unsettled[s] = true;
+      for (Shapes& shapes : known) {
+        for (size_t j = 0; j < current.size(); ++j) {
+          if (slot(static_cast<int>(j)).root == slot(s).root) shapes.preset[j].reset();
+        }
+      }
+    }
+    if (!status) {
+      for (size_t i = 0; i < unit.outputs.size(); ++i) {
+        if (call_outputs[i] != nullptr) api.ReleaseValue(call_outputs[i]);
+      }
+    }
+    return status;
+  }
+
+  std::optional<graph::Shape> shape_of(const OrtValue* value) const {
+    int is_tensor = 0;
+    if (OrtStatus* s = api.IsTensor(value, &is_tensor)) {
+      api.ReleaseStatus(s);
+      return std::nullopt;
+    }
+    if (is_tensor == 0) return std::nullopt;
+    OrtTensorTypeAndShapeInfo* info = nullptr;
+    if (OrtStatus* s = api.GetTensorTypeAndShape(value, &info)) {
+      api.ReleaseStatus(s);
+      return std::nullopt;
+    }
+    const ort::Handle<OrtTensorTypeAndShapeInfo> owner(nullptr, info, api.ReleaseTensorTypeAndShapeInfo);
+    graph::Shape shape;
+    ONNXTensorElementDataType element = ONNX_TENSOR_ELEMENT_DATA_TYPE_UNDEFINED;
+    size_t rank = 0;
+    OrtStatus* s = api.GetTensorElementType(info, &element);
+    if (s == nullptr) s = api.GetDimensionsCount(info, &rank);
+    if (s == nullptr) {
+      shape.dims.resize(rank);
+      s = api.GetDimensions(info, shape.dims.data(), rank);
+    }
+    if (s != nullptr) {
+      api.ReleaseStatus(s);
+      return std::nullopt;
+    }
+    shape.element = static_cast<graph::ElementType>(element);
+    return shape;
+  }
+
+  Status record(int s) {
+    auto shape = shape_of(current[s]);
+    if (shape && graph::tensor_bytes(shape->element, shape->dims)) active->recorded[s] = std::move(shape);
+    else unsettled[s] = true;
+    return {};
+  }
+
+  // The content of a view's second operand.
+  Result<std::span<const int64_t>> operand(const graph::Node& node) {
+    const graph::ValueId id = node.inputs[1];
+    const graph::Value& value = compiled->subject().graph->values[id];
+    if (value.initializer != graph::kNone) {
+      const auto& init = compiled->subject().graph->initializers[value.initializer];
+      if (init.element != graph::ElementType::kInt64) return fail(Code::kRunFailed, "'", value.name, "' must be int64");
+      return std::span(reinterpret_cast<const int64_t*>(init.data), init.size_bytes / 8);
+    }
+    const OrtValue* tensor = current[operand_slot[id]];
+    const auto shape = shape_of(tensor);
+    if (!shape || shape->element != graph::ElementType::kInt64) return fail(Code::kRunFailed, "'", value.name, "' must be int64");
+    void* data = nullptr;
+    if (OrtStatus* status = api.GetTensorMutableData(const_cast<OrtValue*>(tensor), &data)) {
+      return runtime->check(status, "cannot read '" + value.name + "'").error();
+    }
+    return std::span(static_cast<const int64_t*>(data), *graph::tensor_bytes(shape->element, shape->dims) / 8);
+  }
+
+  Status run_alias(const Step& step) {
+    const auto& alias = compiled->aliases()[step.index];
+    if (OrtValue* preset = active->preset[alias.output].get()) {
+      current[alias.output] = preset;
+      return {};
+    }
+    const graph::Node& node = compiled->subject().graph->nodes[alias.node];
+    const OrtValue* viewed = current[alias.input];
+    const auto shape = shape_of(viewed);
+    const bool strings = shape && shape->element == graph::ElementType::kString;
+    if (!shape || strings) {
+      if (node.op_type != "Identity") {
+        return fail(Code::kRunFailed, node.op_type, " '", node.name, "' is an alias in this plan and its input is no dense tensor");
+      }
+      current[alias.output] = viewed;  // nothing to relabel
+      return {};
+    }
+    std::span<const int64_t> told;
+    const bool has_operand = node.inputs.size() > 1 && node.inputs[1] != graph::kNone;
+    if (has_operand) {
+      auto content = operand(node);
+      if (!content) return content.error();
+      told = *content;
+    }
+    auto dims = view_dims(node, shape->dims, told, has_operand);
+    if (!dims) return dims.error();
+    if (!active->planned && !unsettled[alias.output]) {
+      active->recorded[alias.output] = graph::Shape{.element = shape->element, .dims = *dims};
+    }
+    auto made = view_over(const_cast<OrtValue*>(viewed), shape->element, *dims);
+    if (!made) return made.error();
+    owned[alias.output] = made.take();
+    current[alias.output] = owned[alias.output].get();
+    return {};
+  }
+
+  Result<ort::Value> view_over(OrtValue* viewed, graph::ElementType element, const std::vector<int64_t>& dims) {
+    void* data = nullptr;
+    if (OrtStatus* status = api.GetTensorMutableData(viewed, &data)) return runtime->check(status, "cannot view a tensor").error();
+    return tensor_at(data, element, dims);
+  }
+
+  Result<ort::Value> tensor_at(void* data, graph::ElementType element, std::span<const int64_t> dims) {
+    const uint64_t bytes = graph::tensor_bytes(element, dims).value_or(0);
+    OrtValue* value = nullptr;
+    if (OrtStatus* status = api.CreateTensorWithDataAsOrtValue(runtime->cpu(), bytes == 0 ? nothing : data, bytes, dims.data(),
+                                                               dims.size(), static_cast<ONNXTensorElementDataType>(element), &value)) {
+      return runtime->check(status, "cannot describe a tensor").error();
+    }
+    return ort::Value(runtime, value, api.ReleaseValue);
+  }
+
+  // ---- planned memory ----
+  Status plan(Shapes& shapes) {
+    memory::Problem problem;
+    std::vector<int> slots;
+    for (size_t i = 0; i < current.size(); ++i) {
+      const int s = static_cast<int>(i);
+      if (slot(s).unit < 0 || unsettled[s] || !shapes.recorded[s]) continue;
+      const uint64_t bytes = *graph::tensor_bytes(shapes.recorded[s]->element, shapes.recorded[s]->dims);
+      const int64_t end = last[s] == kForever ? static_cast<int64_t>(steps.size()) : last[s];
+      problem.buffers.push_back({.size_bytes = bytes, .first = first[s], .last = end, .name = value_of(s).name});
+      slots.push_back(s);
+    }
+    auto solution = memory::plan(problem);
+    if (!solution) return solution.error();
+    for (size_t i = 0; i < slots.size(); ++i) {
+      shapes.offsets[slots[i]] = solution->offsets[i];
+      shapes.placed[slots[i]] = true;
+    }
+    shapes.total_bytes = solution->total_bytes;
+    shapes.naive_bytes = memory::naive_bytes(problem);
+    shapes.lower_bound_bytes = memory::lower_bound(problem);
+    shapes.planned = true;
+    shapes.block_epoch = 0;  // place() before the next run
+    return {};
+  }
+
+  // Makes the presets of a planned set of shapes over the block, which grows if need be.
+  Status place(Shapes& shapes) {
+    if (shapes.total_bytes > block_bytes) {
+      void* grown = arena.allocate(shapes.total_bytes);
+      if (grown == nullptr) {
+        Error error = fail(Code::kMemoryBudget, "no memory for the ", shapes.total_bytes, " bytes of the session's tensors");
+        error.requested_bytes = shapes.total_bytes;
+        return error;
+      }
+      for (Shapes& other : known) {
+        for (ort::Value& preset : other.preset) preset.reset();
+      }
+      arena.free(block);
+      block = static_cast<std::byte*>(grown);
+      block_bytes = shapes.total_bytes;
+      ++block_epoch;
+      arena.trim();
+    }
+    for (size_t i = 0; i < current.size(); ++i) {
+      shapes.preset[i].reset();
+      const int s = static_cast<int>(i);
+      if (unsettled[s] || !shapes.recorded[s] || !shapes.placed[s]) continue;
+      auto value = tensor_at(block + shapes.offsets[s], shapes.recorded[s]->element, shapes.recorded[s]->dims);
+      if (!value) return value.error();
+      shapes.preset[s] = value.take();
+    }
+    for (const auto& alias : compiled->aliases()) {
+      const int s = alias.output;
+      const int root = slot(s).root;
+      if (unsettled[s] || !shapes.recorded[s]) continue;
+      OrtValue* viewed = shapes.preset[root].get();
+      const auto input = std::find(compiled->inputs().begin(), compiled->inputs().end(), root);
+      if (input != compiled->inputs().end()) viewed = inputs[static_cast<size_t>(input - compiled->inputs().begin())].value.get();
+      if (viewed == nullptr) continue;
+      auto value = view_over(viewed, shapes.recorded[s]->element, shapes.recorded[s]->dims);
+      if (!value) return value.error();
+      shapes.preset[s] = value.take();
+    }
+    shapes.block_epoch = block_epoch;
+    shapes.binding_epoch = binding_epoch;
+    return {};
+  }
+
+  // ---- results ----
+  Status publish() {
+    for (size_t i = 0; i < outputs.size(); ++i) {
+      Output& output = outputs[i];
+      const int s = compiled->outputs()[i];
+      OrtValue* value = const_cast<OrtValue*>(current[s]);
+      if (output.bound && value == output.bound.get()) {
+        output.value = value;
+        publish_view(output, output.data, output.bound_dims, output.bound_element, output.bound_bytes);
+        continue;
+      }
+      OrtValue* preset = active->preset[s].get();
+      if (value == preset && value == output.value && !output.bound) continue;  // as in the last run
+      const auto shape = shape_of(value);
+      output.value = value;
+      if (!shape) {
+        publish_view(output, nullptr, {}, graph::ElementType::kUndefined, 0);
+        continue;
+      }
+      if (shape->element == graph::ElementType::kString) {
+        publish_view(output, nullptr, shape->dims, shape->element, 0);
+        continue;
+      }
+      void* data = nullptr;
+      if (OrtStatus* status = api.GetTensorMutableData(value, &data)) return runtime->check(status, "cannot read an output");
+      const uint64_t bytes = graph::tensor_bytes(shape->element, shape->dims).value_or(0);
+      if (output.bound) {
+        // A unit could not write there itself: the tensor shares its bytes with others.
+        if (shape->dims != output.bound_dims || shape->element != output.bound_element) {
+          return fail(Code::kInvalidArgument, "output '", value_of(s).name, "' has the shape ", text(shape->dims),
+                      ", and the memory bound to it the shape ", text(output.bound_dims), ": bind memory of the shape it has, or none");
+        }
+        std::memcpy(output.data, data, bytes);
+        data = output.data;
+      }
+      publish_view(output, data, shape->dims, shape->element, bytes);
+    }
+    has_run = true;
+    return {};
+  }
+
+  void publish_view(Output& output, void* data, std::span<const int64_t> dims, graph::ElementType element, uint64_t bytes) {
+    const bool same = output.view.data == data && output.view.element == element && output.view.size_bytes == bytes &&
+                      std::equal(dims.begin(), dims.end(), output.dims.begin(), output.dims.end());
+    // Memory from ONNX Runtime may come back at the same address with the same shape: then nothing changed for a reader.
+    if (same) return;
+    output.dims.assign(dims.begin(), dims.end());
+    output.view = {element, output.dims, data, bytes};
+    ++generation;
+  }
+
+  std::shared_ptr<CompiledPlan> compiled;
+  int threads;
+  std::shared_ptr<ort::Runtime> runtime;
+  const OrtApi& api;
+  mutable std::mutex mutex;
+  std::atomic<bool> cancelled{false};
+  OrtRunOptions* run_options = nullptr;
+
+  Schedule schedule;
+  std::vector<Step> steps;
+  std::vector<int> first, last, group_size;  // per slot; meaningful for roots
+  std::vector<int> operand_slot;             // per value of the graph, -1 without a slot
+  std::vector<bool> unsettled;
+
+  std::vector<Input> inputs;
+  std::vector<Output> outputs;
+  bool any_bound = false;
+  bool shapes_changed = true;
+  bool has_run = false;
+  uint64_t binding_epoch = 1;
+
+  std::list<Shapes> known;  // most recently used first
+  Shapes* active = nullptr;
+  std::vector<int64_t> key;
+
+  memory::Arena arena;
+  std::byte* block = nullptr;
+  uint64_t block_bytes = 0;
+  uint64_t block_epoch = 1;
+
+  std::vector<const OrtValue*> current;  // per slot
+  std::vector<ort::Value> owned;         // per slot: what this run alone holds
+  std::vector<const OrtValue*> call_inputs;
+  std::vector<OrtValue*> call_outputs, call_preset;
+  std::vector<Timing> timings;
+  uint64_t generation = 0;
+  uint64_t runs = 0;
+  uint64_t shapes_seen = 0;
+};
+
+Session::Session(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Session::~Session() = default;
+
+Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<CompiledPlan> plan, int threads) {
+  if (threads != 0 && threads != 1) {
+    return fail(Code::kInvalidArgument, "a session runs on 1 thread or on all of the engine's (0), not on ", threads,
+                "; the engine's own number is set when it is created");
+  }
+  auto impl = std::make_unique<Impl>(std::move(plan), threads);
+  Impl& m = *impl;
+  m.inputs.resize(m.compiled->inputs().size());
+  m.outputs.resize(m.compiled->outputs().size());
+  if (auto s = m.runtime->check(m.api.CreateRunOptions(&m.run_options), "cannot make run options"); !s) return s.error();
+  Schedule schedule;
+  for (size_t i = 0; i < m.compiled->units().size(); ++i) {
+    schedule.entries.push_back({static_cast<uint32_t>(i), 0, threads == 1 ? 1u : 0u, 0});
+  }
+  if (auto s = m.set_up(schedule); !s) return s.error();
+  return std::unique_ptr<Session>(new Session(std::move(impl)));
+}
+
+Status Session::set_schedule(Schedule schedule) {
+  const std::lock_guard lock(impl_->mutex);
+  return impl_->set_up(schedule);
+}
+
+Status Session::bind_input(size_t index, const TensorView& tensor) {
+  Impl& m = *impl_;
+  const std::lock_guard lock(m.mutex);
+  if (index >= m.inputs.size()) return fail(Code::kInvalidArgument, "there is no input ", index, "; the model has ", m.inputs.size());
+  const graph::Value& declared = m.value_of(m.compiled->inputs()[index]);
+  const graph::Type& type = declared.type;
+  if (type.kind != graph::Kind::kTensor && type.kind != graph::Kind::kUnknown) {
+    return fail(Code::kUnsupported, "input '", declared.name, "' is a ", graph::kind_name(type.kind), "; only tensors can be bound");
+  }
+  if (type.element != graph::ElementType::kUndefined && tensor.element != type.element) {
+    return fail(Code::kInvalidArgument, "input '", declared.name, "' wants ", graph::element_type_name(type.element), ", not ",
+                graph::element_type_name(tensor.element));
+  }
+  if (type.shape) {
+    bool fits = type.shape->size() == tensor.dims.size();
+    for (size_t i = 0; fits && i < tensor.dims.size(); ++i) {
+      const graph::Dim& dim = (*type.shape)[i];
+      fits = !dim.known() || dim.size == tensor.dims[i];
+    }
+    if (!fits) {
+      return fail(Code::kInvalidArgument, "input '", declared.name, "' wants the shape ", text(*type.shape), ", not ", text(tensor.dims));
+    }
+  }
+  const auto bytes = graph::tensor_bytes(tensor.element, tensor.dims);
+  if (!bytes) return fail(Code::kInvalidArgument, "input '", declared.name, "' cannot have the shape ", text(tensor.dims), " of ",
+                          graph::element_type_name(tensor.element));
+  if (*bytes > tensor.size_bytes || (tensor.data == nullptr && *bytes != 0)) {
+    return fail(Code::kInvalidArgument, "input '", declared.name, "' of shape ", text(tensor.dims), " needs ", *bytes, " bytes, and ",
+                tensor.data == nullptr ? 0 : tensor.size_bytes, " were given");
+  }
+  auto value = m.tensor_at(tensor.data, tensor.element, tensor.dims);
+  if (!value) return value.error();
+  Impl::Input& input = m.inputs[index];
+  if (!input.value || !std::equal(input.dims.begin(), input.dims.end(), tensor.dims.begin(), tensor.dims.end())) m.shapes_changed = true;
+  input.value = value.take();
+  input.dims.assign(tensor.dims.begin(), tensor.dims.end());
+  input.element = tensor.element;
+  input.data = tensor.data;
+  ++m.binding_epoch;
+  return {};
+}
+
+Status Session::bind_input_strings(size_t index, std::span<const int64_t> dims, std::string_view bytes, const size_t* offsets) {
+  Impl& m = *impl_;
+  const std::lock_guard lock(m.mutex);
+  if (index >= m.inputs.size()) return fail(Code::kInvalidArgument, "there is no input ", index, "; the model has ", m.inputs.size());
+  const graph::Value& declared = m.value_of(m.compiled->inputs()[index]);
+  if (declared.type.element != graph::ElementType::kString) {
+    return fail(Code::kInvalidArgument, "input '", declared.name, "' wants ", graph::element_type_name(declared.type.element), ", not strings");
+  }
+  uint64_t count = 1;
+  for (const int64_t dim : dims) {
+    if (dim < 0 || __builtin_mul_overflow(count, static_cast<uint64_t>(dim), &count)) {
+      return fail(Code::kInvalidArgument, "input '", declared.name, "' cannot have the shape ", text(dims));
+    }
+  }
+  if (declared.type.shape) {
+    bool fits = declared.type.shape->size() == dims.size();
+    for (size_t i = 0; fits && i < dims.size(); ++i) {
+      const graph::Dim& dim = (*declared.type.shape)[i];
+      fits = !dim.known() || dim.size == dims[i];
+    }
+    if (!fits) {
+      return fail(Code::kInvalidArgument, "input '", declared.name, "' wants the shape ", text(*declared.type.shape), ", not ", text(dims));
+    }
+  }
+  std::vector<std::string> strings;
+  std::vector<const char*> pointers;
+  for (uint64_t i = 0; i < count; ++i) {
+    const size_t end = i + 1 < count ? offsets[i + 1] : bytes.size();
+    if (offsets[i] > end || end > bytes.size()) return fail(Code::kInvalidArgument, "the strings of input '", declared.name, "' have offsets out of order");
+    strings.emplace_back(bytes.substr(offsets[i], end - offsets[i]));
+  }
+  for (const std::string& s : strings) pointers.push_back(s.c_str());
+  OrtAllocator* allocator = m.runtime->allocator();
+  OrtValue* raw = nullptr;
+  if (auto s = m.runtime->check(m.api.CreateTensorAsOrtValue(allocator, dims.data(), dims.size(), ONNX_TENSOR_ELEMENT_DATA_TYPE_STRING, &raw),
+                                "cannot make a string tensor"); !s) return s;
+  ort::Value value(m.runtime, raw, m.api.ReleaseValue);
+  if (count != 0) {
+    if (auto s = m.runtime->check(m.api.FillStringTensor(raw, pointers.data(), pointers.size()), "cannot fill a string tensor"); !s) return s;
+  }
+  Impl::Input& input = m.inputs[index];
+  input.value = std::move(value);
+  input.dims.assign(dims.begin(), dims.end());
+  input.element = graph::ElementType::kString;
+  m.shapes_changed = true;
+  ++m.binding_epoch;
+  return {};
+}
+
+Status Session::bind_output(size_t index, const TensorView& tensor) {
+  Impl& m = *impl_;
+  const std::lock_guard lock(m.mutex);
+  if (index >= m.outputs.size()) return fail(Code::kInvalidArgument, "there is no output ", index, "; the model has ", m.outputs.size());
+  Impl::Output& output = m.outputs[index];
+  if (tensor.data == nullptr && tensor.dims.empty() && tensor.size_bytes == 0) {
+    output.bound.reset();
+    output.value = nullptr;
+  } else {
+    const std::string& name = m.value_of(m.compiled->outputs()[index]).name;
+    const graph::ElementType wanted = m.value_of(m.compiled->outputs()[index]).type.element;
+    if (wanted != graph::ElementType::kUndefined && wanted != tensor.element) {
+      return fail(Code::kInvalidArgument, "output '", name, "' is ", graph::element_type_name(wanted), ", not ", graph::element_type_name(tensor.element));
+    }
+    const auto bytes = graph::tensor_bytes(tensor.element, tensor.dims);
+    if (!bytes || *bytes > tensor.size_bytes || (tensor.data == nullptr && *bytes != 0)) {
+      return fail(Code::kInvalidArgument, "the memory for output '", name, "' of shape ", text(tensor.dims), " has ", tensor.size_bytes,
+                  " bytes, and it needs ", bytes ? std::to_string(*bytes) : "another element type or shape");
+    }
+    auto value = m.tensor_at(tensor.data, tensor.element, tensor.dims);
+    if (!value) return value.error();
+    output.bound = value.take();
+    output.data = tensor.data;
+    output.bound_dims.assign(tensor.dims.begin(), tensor.dims.end());
+    output.bound_element = tensor.element;
+    output.bound_bytes = *bytes;
+  }
+  m.any_bound = std::any_of(m.outputs.begin(), m.outputs.end(), [](const Impl::Output& o) { return static_cast<bool>(o.bound); });
+  return {};
+}
+
+Status Session::run() {
+  const std::lock_guard lock(impl_->mutex);
+  return impl_->run();
+}
+
+uint64_t Session::outputs_generation() const {
+  const std::lock_guard lock(impl_->mutex);
+  return impl_->generation;
+}
+
+Result<TensorView> Session::output(size_t index) {
+  Impl& m = *impl_;
+  const std::lock_guard lock(m.mutex);
+  if (index >= m.outputs.size()) return fail(Code::kInvalidArgument, "there is no output ", index, "; the model has ", m.outputs.size());
+  const std::string& name = m.value_of(m.compiled->outputs()[index]).name;
+  if (!m.has_run) return fail(Code::kInvalidArgument, "output '", name, "' is not there yet: run the session first");
+  if (m.outputs[index].view.element == graph::ElementType::kUndefined) {
+    return fail(Code::kUnsupported, "output '", name, "' is not a tensor; only tensors can be read");
+  }
+  return m.outputs[index].view;
+}
+
+Result<std::vector<std::string>> Session::output_strings(size_t index) {
+  auto view = output(index);
+  if (!view) return view.error();
+  Impl& m = *impl_;
+  const std::lock_guard lock(m.mutex);
+  const std::string& name = m.value_of(m.compiled->outputs()[index]).name;
+  if (view->element != graph::ElementType::kString) {
+    return fail(Code::kInvalidArgument, "output '", name, "' holds ", graph::element_type_name(view->element), ", not strings");
+  }
+  const OrtValue* value = m.outputs[index].value;
+  size_t count = 1;
+  for (const int64_t dim : view->dims) count *= static_cast<size_t>(dim);
+  std::vector<std::string> strings(count);
+  for (size_t i = 0; i < count; ++i) {
+    size_t length = 0;
+    if (auto s = m.runtime->check(m.api.GetStringTensorElementLength(value, i, &length), "cannot read '" + name + "'"); !s) return s.error();
+    strings[i].resize(length);
+    if (auto s = m.runtime->check(m.api.GetStringTensorElement(value, length, i, strings[i].data()), "cannot read '" + name + "'"); !s) return s.error();
+  }
+  return strings;
+}
+
+std::string Session::report_json() const {
+  const Impl& m = *impl_;
+  const std::lock_guard lock(m.mutex);
+  nlohmann::json units = nlohmann::json::array();
+  size_t aliases = 0;
+  int64_t origin = 0;
+  for (size_t i = 0; i < m.steps.size(); ++i) {
+    if (m.steps[i].alias) {
+      ++aliases;
+      continue;
+    }
+    if (units.empty()) origin = m.timings[i].start_ns;
+    units.push_back({{"unit", m.steps[i].index},
+                     {"device", "cpu"},
+                     {"threads", m.steps[i].width == Width::kNarrow ? 1 : m.runtime->threads()},
+                     {"start_ns", m.timings[i].start_ns - origin},
+                     {"end_ns", m.timings[i].end_ns - origin}});
+  }
+  const Impl::Shapes* shapes = m.active;
+  const auto planned = [&](uint64_t Impl::Shapes::* field) { return shapes != nullptr ? shapes->*field : uint64_t{0}; };
+  const nlohmann::json report = {{"runs", m.runs},
+                                 {"units", std::move(units)},
+                                 {"aliases", aliases},
+                                 {"arena_bytes", m.arena.stats().capacity_bytes},
+                                 {"runtime_arena_bytes", m.runtime->arena().stats().capacity_bytes},
+                                 {"runtime_arena_live_bytes", m.runtime->arena().stats().live_bytes},
+                                 {"planned_bytes", planned(&Impl::Shapes::total_bytes)},
+                                 {"one_buffer_per_tensor_bytes", planned(&Impl::Shapes::naive_bytes)},
+                                 {"lower_bound_bytes", planned(&Impl::Shapes::lower_bound_bytes)},
+                                 {"shapes_cached", m.known.size()},
+                                 {"shapes_seen", m.shapes_seen}};
+  return report.dump();
+}
+
+void Session::cancel() noexcept {
+  impl_->cancelled.store(true);
+  if (OrtStatus* status = impl_->api.RunOptionsSetTerminate(impl_->run_options)) impl_->api.ReleaseStatus(status);
+}
+
+}  // namespace plx::schedule

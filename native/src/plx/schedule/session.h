@@ -1,0 +1,79 @@
+// A session: one caller's tensors around a compiled plan, and the executor that runs it.
+//
+// Boundary tensors. On the first run at new input shapes ONNX Runtime allocates what crosses unit borders, and the shapes
+// are recorded; from the second run on every settled tensor has its place in one block, at an offset planned from
+// liveness over the schedule. Preset outputs of the wrong shape are an error inside ONNX Runtime, so a tensor wrongly
+// thought settled is found out: the unit, being pure, runs again without presets and the tensor counts as unsettled from
+// then on. The price of this design is one slower run per new set of input shapes; shape inference would cost 6 to 15 ms
+// instead. Up to kShapesKept sets of shapes are remembered, the least recently used goes first.
+//
+// Threads: one mutex; calls from several threads run one after the other. cancel() takes no lock.
+// Steady state: a run at known shapes allocates nothing here.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <list>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "plx/base/result.h"
+#include "plx/memory/arena.h"
+#include "plx/schedule/compiled_plan.h"
+
+namespace plx::schedule {
+
+inline constexpr size_t kShapesKept = 16;
+
+// One entry of a schedule: see plx_schedule_entry.
+struct ScheduleEntry {
+  uint32_t unit = 0;
+  uint32_t device = 0;
+  uint32_t threads = 0;
+  uint32_t barrier = 0;
+};
+struct Schedule {
+  std::vector<ScheduleEntry> entries;
+  uint64_t memory_budget_bytes = 0;
+};
+// kInvalidPlan unless every unit comes exactly once, after all units it depends on, on a device and with a thread count that exist.
+Status validate(const partition::Plan& plan, const Schedule& schedule);
+
+// A tensor in memory, as bound by callers and reported to them.
+struct TensorView {
+  graph::ElementType element = graph::ElementType::kUndefined;
+  std::span<const int64_t> dims;
+  void* data = nullptr;
+  uint64_t size_bytes = 0;
+};
+
+class Session {
+ public:
+  // threads: 1 = everything on the calling thread; 0 = the pool.
+  static Result<std::unique_ptr<Session>> create(std::shared_ptr<CompiledPlan> plan, int threads);
+  ~Session();
+
+  Status set_schedule(Schedule schedule);
+  Status bind_input(size_t index, const TensorView& tensor);
+  Status bind_input_strings(size_t index, std::span<const int64_t> dims, std::string_view bytes, const size_t* offsets);
+  // data null: back to memory of the session's own.
+  Status bind_output(size_t index, const TensorView& tensor);
+  Status run();
+  // Changes whenever an output's address, shape or type does.
+  uint64_t outputs_generation() const;
+  // Until the next run, bind or the end of the session.
+  Result<TensorView> output(size_t index);
+  Result<std::vector<std::string>> output_strings(size_t index);
+  std::string report_json() const;
+  void cancel() noexcept;
+
+ private:
+  struct Impl;
+  explicit Session(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace plx::schedule
