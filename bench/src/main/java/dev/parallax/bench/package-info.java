@@ -1,0 +1,5 @@
+/**
+ * Measurements that decide something, with raw results kept: what a run costs beside ONNX Runtime's own, and how long
+ * loading takes. {@code bench/README.md} says how to run and read them. Nothing here is a test: tests never judge time.
+ */
+package dev.parallax.bench;

@@ -1,0 +1,47 @@
+package dev.parallax;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+
+/**
+ * The machine at one moment, as far as a {@link SchedulerPolicy} may care.
+ *
+ * <p><b>Lifetime</b> and <b>Threads</b>: an immutable value; old as soon as it is read.
+ *
+ * <p><b>Example</b>
+ * <pre>{@code
+ * long budget = DeviceState.current(2).freeMemoryBytes() * 6 / 10;  // a margin of 40 %
+ * }</pre>
+ *
+ * @param cores cores this process may use
+ * @param freeMemoryBytes what Linux calls MemAvailable: bytes to be had without swapping; -1 when not known
+ * @param poolThreads threads a unit can have at most
+ */
+public record DeviceState(int cores, long freeMemoryBytes, int poolThreads) {
+    private static final Path MEMINFO = Path.of("/proc/meminfo");
+
+    /**
+     * Reads the machine's state.
+     *
+     * @param poolThreads threads a unit can have at most
+     * @return the state now
+     */
+    public static DeviceState current(int poolThreads) {
+        return new DeviceState(Runtime.getRuntime().availableProcessors(), memAvailable(MEMINFO), poolThreads);
+    }
+
+    /** MemAvailable of a file in the format of /proc/meminfo, in bytes; -1 when it does not say. */
+    static long memAvailable(Path meminfo) {
+        try {
+            for (String line : Files.readAllLines(meminfo)) {
+                if (line.startsWith("MemAvailable:")) {  // "MemAvailable:    8012345 kB"
+                    return Long.parseLong(line.replaceAll("\\D", "")) * 1024;
+                }
+            }
+        } catch (IOException | NumberFormatException e) {
+            return -1;  // no /proc, as in some containers: a policy has to do without
+        }
+        return -1;
+    }
+}

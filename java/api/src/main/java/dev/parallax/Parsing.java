@@ -1,0 +1,157 @@
+package dev.parallax;
+
+import com.google.gson.JsonArray;
+import com.google.gson.JsonElement;
+import com.google.gson.JsonObject;
+import com.google.gson.JsonParseException;
+import com.google.gson.JsonParser;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.function.BiFunction;
+import java.util.function.Function;
+
+/** The core's JSON texts as records. They come from the core alone, so whatever does not fit is a defect. */
+final class Parsing {
+    private Parsing() {}
+
+    static EngineInfo engineInfo(String json, Path nativeLibrary) {
+        return parse(json, o -> new EngineInfo(text(o, "parallax"), integer(o, "abi"), text(o, "onnxruntime"),
+                integer(o, "ort_api"), integer(o, "threads"), Path.of(text(o, "ort_library")), nativeLibrary,
+                text(o, "compiler")));
+    }
+
+    static ModelInfo modelInfo(String json) {
+        return parse(json, o -> {
+            Map<String, Long> opsets = new LinkedHashMap<>();
+            o.getAsJsonObject("opsets").asMap().forEach((domain, version) -> opsets.put(domain, version.getAsLong()));
+            return new ModelInfo(text(o, "name"), number(o, "ir_version"), opsets, text(o, "producer"),
+                    number(o, "nodes"), number(o, "initializer_bytes"), list(o, "inputs", Parsing::valueInfo),
+                    list(o, "outputs", Parsing::valueInfo));
+        });
+    }
+
+    static RunReport runReport(String json) {
+        return parse(json, o -> new RunReport(number(o, "runs"),
+                list(o, "units", u -> new RunReport.UnitRun(integer(u, "unit"), text(u, "device"),
+                        integer(u, "threads"), number(u, "start_ns"), number(u, "end_ns"))),
+                number(o, "arena_bytes"), number(o, "planned_bytes"), number(o, "one_buffer_per_tensor_bytes"),
+                number(o, "lower_bound_bytes"), number(o, "shapes_cached"), number(o, "aliases")));
+    }
+
+    static List<String> strings(String json) {
+        return parse(json, o -> texts(o, "strings"));
+    }
+
+    static Plan.Content plan(String json) {
+        return parse(json, o -> {
+            JsonObject options = o.getAsJsonObject("options");
+            JsonElement device = options.get("device");
+            JsonObject census = o.getAsJsonObject("census");
+            return new Plan.Content(
+                    Units.valueOf(text(options, "units").toUpperCase(Locale.ROOT)),
+                    Rule.valueOf(text(options, "rule").toUpperCase(Locale.ROOT)),
+                    options.get("beta").getAsDouble(), integer(options, "min_nodes"),
+                    device == null || device.isJsonNull() ? "" : text(device.getAsJsonObject(), "name"),
+                    text(o, "graph_digest"),
+                    indexed(o, "nodes", (n, i) -> new Plan.Node(i, text(n, "name"), text(n, "op"),
+                            Plan.NodeClass.valueOf(text(n, "class").toUpperCase(Locale.ROOT).replace('-', '_')))),
+                    indexed(o, "regions", (r, i) -> new Plan.Region(i, ints(r, "nodes"), r.get("macs").getAsDouble(),
+                            number(r, "border_bytes"), r.get("device_s").getAsDouble(), r.get("cpu_s").getAsDouble(),
+                            r.get("accepted").getAsBoolean(), text(r, "reason"))),
+                    indexed(o, "branches", (b, i) -> new Plan.Branch(i, ints(b, "nodes"), integer(b, "layer"),
+                            ints(b, "predecessors"), integer(b, "region"), b.get("flops").getAsDouble(),
+                            number(b, "border_bytes"))),
+                    indexed(o, "layers",
+                            (l, i) -> new Plan.Layer(i, ints(l, "branches"), groups(l), text(l, "reason"))),
+                    indexed(o, "units", (u, i) -> new Plan.Unit(i, ints(u, "nodes"), texts(u, "input_names"),
+                            texts(u, "output_names"), ints(u, "predecessors"), integer(u, "branch"),
+                            integer(u, "layer"), integer(u, "region"), u.get("flops").getAsDouble())),
+                    list(o, "aliases",
+                            a -> new Plan.Alias(integer(a, "node"), text(a, "input_name"), text(a, "output_name"))),
+                    new Plan.Census(number(census, "nodes"), number(census, "branches"), number(census, "layers"),
+                            number(census, "parallel_layers"), number(census, "most_branches")),
+                    number(o, "unknown_sizes"));
+        });
+    }
+
+    private static List<List<Integer>> groups(JsonObject layer) {
+        List<List<Integer>> groups = new ArrayList<>();
+        for (JsonElement group : layer.getAsJsonArray("groups")) {
+            groups.add(ints(group.getAsJsonArray()));
+        }
+        return groups;
+    }
+
+    private static ValueInfo valueInfo(JsonObject o) {
+        ValueKind kind = ValueKind.valueOf(text(o, "kind").toUpperCase(Locale.ROOT));
+        JsonElement type = o.get("type");
+        JsonElement shape = o.get("shape");
+        List<Dimension> dimensions = null;
+        if (shape != null && !shape.isJsonNull()) {
+            dimensions = new ArrayList<>();
+            for (JsonElement d : shape.getAsJsonArray()) {
+                dimensions.add(d.getAsJsonPrimitive().isString() ? Dimension.symbol(d.getAsString())
+                        : d.getAsLong() < 0 ? Dimension.UNKNOWN : Dimension.of(d.getAsLong()));
+            }
+        }
+        return new ValueInfo(text(o, "name"), kind,
+                type == null || type.isJsonNull() ? ElementType.UNDEFINED : ElementType.ofCode(type.getAsInt()),
+                dimensions);
+    }
+
+    // ---- reading --------------------------------------------------------------------------------------------------
+
+    private static <T> T parse(String json, Function<JsonObject, T> reader) {
+        try {
+            return reader.apply(JsonParser.parseString(json).getAsJsonObject());
+        } catch (JsonParseException | IllegalArgumentException | IllegalStateException | NullPointerException
+                | UnsupportedOperationException | ClassCastException e) {
+            throw new ParallaxException(ErrorCode.INTERNAL, "the core described something in an unexpected way (" + e
+                    + "): " + (json.length() > 200 ? json.substring(0, 200) + "..." : json), e);
+        }
+    }
+
+    private static String text(JsonObject o, String key) {
+        return o.get(key).getAsString();
+    }
+
+    private static long number(JsonObject o, String key) {
+        return o.get(key).getAsLong();
+    }
+
+    private static int integer(JsonObject o, String key) {
+        return o.get(key).getAsInt();
+    }
+
+    private static <T> List<T> list(JsonObject o, String key, Function<JsonObject, T> reader) {
+        return indexed(o, key, (element, index) -> reader.apply(element));
+    }
+
+    private static <T> List<T> indexed(JsonObject o, String key, BiFunction<JsonObject, Integer, T> reader) {
+        List<T> list = new ArrayList<>();
+        for (JsonElement element : o.getAsJsonArray(key)) {
+            list.add(reader.apply(element.getAsJsonObject(), list.size()));
+        }
+        return List.copyOf(list);
+    }
+
+    private static List<Integer> ints(JsonObject o, String key) {
+        return ints(o.getAsJsonArray(key));
+    }
+
+    private static List<Integer> ints(JsonArray array) {
+        List<Integer> list = new ArrayList<>(array.size());
+        array.forEach(element -> list.add(element.getAsInt()));
+        return List.copyOf(list);
+    }
+
+    private static List<String> texts(JsonObject o, String key) {
+        List<String> list = new ArrayList<>();
+        o.getAsJsonArray(key).forEach(element -> list.add(element.getAsString()));
+        return List.copyOf(list);
+    }
+}

@@ -1,0 +1,52 @@
+package dev.parallax;
+
+import java.util.List;
+
+/**
+ * What ran where in a session's last run, and the memory it took.
+ *
+ * <p><b>Lifetime</b> and <b>Threads</b>: an immutable value; it does not follow later runs.
+ *
+ * <p><b>Example</b>
+ * <pre>{@code
+ * for (RunReport.UnitRun u : session.report().units()) {
+ *     System.out.printf("unit %d on %s: %.3f ms%n", u.unit(), u.device(), u.durationNs() / 1e6);
+ * }
+ * }</pre>
+ *
+ * @param runs successful runs of the session so far
+ * @param units the units of the last run, in the order in which they started
+ * @param arenaBytes bytes of the session's arenas
+ * @param plannedBytes bytes of the planned boundary tensors, those that never live together sharing space
+ * @param oneBufferPerTensorBytes bytes they would take with a buffer each
+ * @param lowerBoundBytes the largest sum of boundary tensors alive at one time: no plan can take less
+ * @param shapesCached sets of input shapes for which a memory plan is kept
+ * @param aliases view operators that were no work at all
+ */
+public record RunReport(long runs, List<UnitRun> units, long arenaBytes, long plannedBytes,
+        long oneBufferPerTensorBytes, long lowerBoundBytes, long shapesCached, long aliases) {
+    /** Copies the list. */
+    public RunReport {
+        units = List.copyOf(units);
+    }
+
+    /**
+     * One unit's run.
+     *
+     * @param unit index of the unit in the plan
+     * @param device where it ran, such as {@code cpu}
+     * @param threads how many it could use
+     * @param startNs start, nanoseconds since the start of the first unit
+     * @param endNs end, likewise
+     */
+    public record UnitRun(int unit, String device, int threads, long startNs, long endNs) {
+        /**
+         * How long it took.
+         *
+         * @return nanoseconds
+         */
+        public long durationNs() {
+            return endNs - startNs;
+        }
+    }
+}

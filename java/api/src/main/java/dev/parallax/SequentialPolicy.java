@@ -1,0 +1,28 @@
+package dev.parallax;
+
+/**
+ * The units in the plan's own order, one by one, each with all threads and without a memory budget.
+ *
+ * <p><b>Lifetime</b> and <b>Threads</b>: stateless, one instance for all.
+ *
+ * <p><b>Example</b>
+ * <pre>{@code
+ * SessionOptions options = SessionOptions.builder().policy(SequentialPolicy.INSTANCE).build();
+ * }</pre>
+ */
+public final class SequentialPolicy implements SchedulerPolicy {
+    /** The one instance. */
+    public static final SequentialPolicy INSTANCE = new SequentialPolicy();
+
+    private SequentialPolicy() {}
+
+    @Override
+    public Schedule schedule(Plan plan, DeviceState state) {
+        return new Schedule(plan.units().stream().map(unit -> Schedule.Entry.of(unit.index())).toList(), 0);
+    }
+
+    @Override
+    public String toString() {
+        return "SequentialPolicy";
+    }
+}

@@ -1,0 +1,638 @@
+package dev.parallax;
+
+import dev.parallax.internal.bindings.Plx;
+import dev.parallax.internal.bindings.plx_run_info;
+import dev.parallax.internal.bindings.plx_tensor;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.nio.charset.StandardCharsets;
+import java.util.Arrays;
+import java.util.List;
+import java.util.concurrent.locks.ReentrantLock;
+import java.util.stream.Collectors;
+import java.util.stream.IntStream;
+
+/**
+ * A compiled plan with its memory: bind inputs once, then run as often as wanted.
+ *
+ * <p>A run in steady state, that is with the same input shapes as before, allocates nothing on the Java heap. Inputs
+ * may be overwritten between runs without binding them anew.
+ *
+ * <p><b>Lifetime</b>: until {@link #close()}, which is idempotent and waits for the run in progress. It outlives its
+ * {@link Model}. Input tensors handed out by it live until it is closed or that input gets another shape; output
+ * tensors until the next run or {@code close}: a later run overwrites them in place or, when the output has moved,
+ * closes their memory, and reading them then is an {@link IllegalStateException}. {@link Tensor#copy()} makes one's
+ * own.
+ *
+ * <p><b>Threads</b>: any number; calls take turns, so two threads that run one session run one after the other.
+ * What belongs together, such as writing inputs, running and reading outputs, is for the callers to order, or for
+ * {@link Model#run}. Only {@link #cancel()} does not wait.
+ *
+ * <p><b>Example</b>
+ * <pre>{@code
+ * Tensor in = session.input("ids", 1, 16);        // the session's memory; write to it
+ * Tensor out = Tensor.allocate(ElementType.FLOAT32, 1, 16, 384);
+ * session.bindOutput("embedding", out);           // the caller's memory; no copy
+ * for (long[] ids : batches) {
+ *     in.copyFrom(ids);
+ *     session.run();
+ *     use(out);
+ * }
+ * }</pre>
+ */
+public final class Session implements AutoCloseable {
+    /** The most dimensions a tensor can have here; ONNX models stay far below. */
+    private static final int MAX_RANK = 64;
+
+    private final ReentrantLock lock = new ReentrantLock();
+    private final Object pointerLock = new Object();  // for cancel, which must not wait for a run
+    private final ModelInfo model;
+    private final Plan plan;
+    private final Schedule schedule;
+    private final ModelMemory memory;  // null for a model from a file
+    private final Input[] inputs;
+    private final Output[] outputs;
+
+    private final Arena arena = Arena.ofShared();
+    private final MemorySegment runInfo = plx_run_info.allocate(arena);
+    private final MemorySegment descriptor = plx_tensor.allocate(arena);
+    private final MemorySegment dims = arena.allocate(ValueLayout.JAVA_LONG, MAX_RANK);
+
+    private MemorySegment pointer;  // null when closed; written under both locks
+    private boolean hasOutputs;  // the last run succeeded
+    private long generation;  // of the outputs seen last
+    private Arena outputArena;  // of views of outputs in the session's memory; null when there are none
+
+    /** An input: what is bound, and the memory of ours if it was asked for. */
+    private static final class Input {
+        final ValueInfo info;
+        Tensor bound;  // what the next run reads
+        Tensor own;  // the view handed out last over `buffer`
+        Arena arena;  // of `buffer`
+        MemorySegment buffer;
+
+        Input(ValueInfo info) {
+            this.info = info;
+        }
+    }
+
+    /** An output: the caller's memory if bound, otherwise a view of the session's, made when asked for. */
+    private static final class Output {
+        final ValueInfo info;
+        Tensor bound;
+        Tensor view;
+
+        Output(ValueInfo info) {
+            this.info = info;
+        }
+    }
+
+    /** Takes over the pointer. */
+    Session(MemorySegment pointer, ModelInfo model, Plan plan, Schedule schedule, ModelMemory memory) {
+        this.pointer = pointer;
+        this.model = model;
+        this.plan = plan;
+        this.schedule = schedule;
+        this.memory = memory == null ? null : memory.share();
+        this.inputs = model.inputs().stream().map(Input::new).toArray(Input[]::new);
+        this.outputs = model.outputs().stream().map(Output::new).toArray(Output[]::new);
+        plx_run_info.struct_size(runInfo, plx_run_info.sizeof());
+    }
+
+    /**
+     * What must be bound, in the file's order.
+     *
+     * @return the model's inputs; may be asked after {@link #close()}
+     */
+    public List<ValueInfo> inputs() {
+        return model.inputs();
+    }
+
+    /**
+     * What a run gives, in the file's order.
+     *
+     * @return the model's outputs; may be asked after {@link #close()}
+     */
+    public List<ValueInfo> outputs() {
+        return model.outputs();
+    }
+
+    /**
+     * What this session was compiled from.
+     *
+     * @return the plan; may be asked after {@link #close()}
+     */
+    public Plan plan() {
+        return plan;
+    }
+
+    /**
+     * The order in which the units run.
+     *
+     * @return what the policy decided; may be asked after {@link #close()}
+     */
+    public Schedule schedule() {
+        return schedule;
+    }
+
+    // ---- inputs ---------------------------------------------------------------------------------------------------
+
+    /**
+     * The tensor bound to an input. If none is bound yet and the model fixes the shape, the session's own memory of
+     * that shape is bound, as by {@link #input(String, long...)}.
+     *
+     * @param name name of an input
+     * @return what the next run reads; the same object until another is bound
+     * @throws ParallaxException INVALID_ARGUMENT for an unknown name, or a shape that the model leaves open
+     */
+    public Tensor input(String name) {
+        lock.lock();
+        try {
+            checkOpen();
+            int index = Names.find(model.inputs(), name, "input");
+            Input input = inputs[index];
+            if (input.bound != null) {
+                return input.bound;
+            }
+            if (!input.info.isStatic()) {
+                checkOwnable(input.info);
+                throw invalid(openShape(input.info));
+            }
+            return bindOwn(index, input.info.fixedShape());
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    /**
+     * Memory of the session's for an input, in the given shape: zeros at first, aligned to 64 bytes, and bound until
+     * something else is. Asked again for the same shape, it is the same tensor with its content. Another shape takes
+     * the place of the former one, whose tensor must not be used any more.
+     *
+     * @param name name of an input
+     * @param shape the sizes, outermost first; none for a scalar
+     * @return what the next run reads
+     * @throws ParallaxException INVALID_ARGUMENT for an unknown name or a shape that does not fit; strings have to be
+     *     bound with {@link #bindInput}
+     */
+    public Tensor input(String name, long... shape) {
+        lock.lock();
+        try {
+            checkOpen();
+            int index = Names.find(model.inputs(), name, "input");
+            checkOwnable(inputs[index].info);
+            checkShape("input", inputs[index].info, shape);
+            return bindOwn(index, shape);
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    private Tensor bindOwn(int index, long[] shape) {
+        Input input = inputs[index];
+        if (input.own != null && Arrays.equals(input.own.sizes(), shape)) {
+            if (input.bound != input.own) {
+                bind(index, input.own);
+            }
+            return input.own;
+        }
+        ElementType type = input.info.elementType();
+        long bytes = type.byteSize(Tensor.elementCount(shape));
+        if (input.buffer != null && input.buffer.byteSize() >= bytes) {
+            Tensor tensor = Tensor.view(type, shape.clone(), input.buffer.asSlice(0, bytes));
+            bind(index, tensor);
+            tensor.segment().fill((byte) 0);
+            input.own = tensor;
+            return tensor;
+        }
+        Arena larger = Arena.ofShared();
+        try {
+            MemorySegment buffer = larger.allocate(bytes, Tensor.ALIGNMENT);
+            Tensor tensor = Tensor.view(type, shape.clone(), buffer);
+            bind(index, tensor);
+            Arena former = input.arena;
+            input.arena = larger;
+            input.buffer = buffer;
+            input.own = tensor;
+            larger = former;
+            return tensor;
+        } finally {
+            if (larger != null) {
+                larger.close();  // the former one, or the new one that could not be bound
+            }
+        }
+    }
+
+    /**
+     * Binds the caller's memory to an input: nothing is copied, and each later run reads what is there then. Strings
+     * are the exception, they are copied now. The tensor's memory must stay open while it is bound.
+     *
+     * @param name name of an input
+     * @param tensor its content, of the input's type and of a shape that fits
+     * @throws ParallaxException INVALID_ARGUMENT for an unknown name, another type, or a shape that does not fit
+     */
+    public void bindInput(String name, Tensor tensor) {
+        lock.lock();
+        try {
+            checkOpen();
+            int index = Names.find(model.inputs(), name, "input");
+            ValueInfo info = inputs[index].info;
+            checkTensor(info, "input");
+            checkType("input", info, tensor);
+            checkShape("input", info, tensor.sizes());
+            checkAlive("input", info, tensor);
+            bind(index, tensor);
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    private void bind(int index, Tensor tensor) {
+        if (tensor.elementType() == ElementType.STRING) {
+            bindStrings(index, tensor);
+        } else {
+            Native.check(Plx.plx_session_bind_input(pointer, index, describe(tensor)));
+        }
+        inputs[index].bound = tensor;
+    }
+
+    private void bindStrings(int index, Tensor tensor) {
+        List<byte[]> strings = tensor.strings().stream().map(s -> s.getBytes(StandardCharsets.UTF_8)).toList();
+        try (Arena call = Arena.ofConfined()) {
+            MemorySegment offsets = call.allocate(ValueLayout.JAVA_LONG, strings.size() + 1L);
+            long total = 0;
+            for (int i = 0; i < strings.size(); i++) {
+                offsets.setAtIndex(ValueLayout.JAVA_LONG, i, total);
+                total += strings.get(i).length;
+            }
+            offsets.setAtIndex(ValueLayout.JAVA_LONG, strings.size(), total);
+            MemorySegment bytes = call.allocate(Math.max(1, total));
+            for (int i = 0; i < strings.size(); i++) {
+                byte[] string = strings.get(i);
+                long offset = offsets.getAtIndex(ValueLayout.JAVA_LONG, i);
+                MemorySegment.copy(string, 0, bytes, ValueLayout.JAVA_BYTE, offset, string.length);
+            }
+            writeDims(tensor.sizes());
+            Native.check(Plx.plx_session_bind_input_strings(pointer, index, dims, tensor.sizes().length, bytes, total,
+                    offsets));
+        }
+    }
+
+    /** Drops what is bound, so that it can be collected; a run then needs new bindings. Own memory stays. */
+    void forgetInputs() {
+        lock.lock();
+        try {
+            for (Input input : inputs) {
+                input.bound = null;
+            }
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    // ---- outputs --------------------------------------------------------------------------------------------------
+
+    /**
+     * Has an output written to the caller's memory from the next run on. A run fails with INVALID_ARGUMENT, naming both
+     * shapes, if the output's shape turns out different.
+     *
+     * @param name name of an output
+     * @param tensor where to write, of the output's type and of a shape that fits; not strings
+     * @throws ParallaxException INVALID_ARGUMENT for an unknown name, another type, a shape that does not fit, or
+     *     read-only memory
+     */
+    public void bindOutput(String name, Tensor tensor) {
+        lock.lock();
+        try {
+            checkOpen();
+            int index = Names.find(model.outputs(), name, "output");
+            ValueInfo info = outputs[index].info;
+            checkTensor(info, "output");
+            if (tensor.elementType() == ElementType.STRING) {
+                throw invalid("output " + info + " cannot be bound: strings have no memory of fixed size; read them"
+                        + " with output(\"" + name + "\").strings()");
+            }
+            checkType("output", info, tensor);
+            checkShape("output", info, tensor.sizes());
+            checkAlive("output", info, tensor);
+            if (tensor.segment().isReadOnly()) {
+                throw invalid("output " + info + " cannot be written to a read-only segment");
+            }
+            Native.check(Plx.plx_session_bind_output(pointer, index, describe(tensor)));
+            dropOutputs();
+            outputs[index].bound = tensor;
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    /**
+     * Gives an output back to the session: from the next run on it lies in the session's memory again.
+     *
+     * @param name name of an output
+     * @throws ParallaxException INVALID_ARGUMENT for an unknown name
+     */
+    public void unbindOutput(String name) {
+        lock.lock();
+        try {
+            checkOpen();
+            int index = Names.find(model.outputs(), name, "output");
+            Native.check(Plx.plx_session_bind_output(pointer, index, MemorySegment.NULL));
+            dropOutputs();
+            outputs[index].bound = null;
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    /**
+     * An output of the last run: the bound tensor, or a view of the session's memory. Such a view is valid until the
+     * next run or {@link #close()}, and the same object for as long as output addresses and shapes stay the same.
+     *
+     * @param name name of an output
+     * @return the content
+     * @throws ParallaxException INVALID_ARGUMENT for an unknown name; UNSUPPORTED for an output that is no tensor
+     * @throws IllegalStateException if nothing has run yet, the last run failed, or an output was bound since
+     */
+    public Tensor output(String name) {
+        lock.lock();
+        try {
+            checkOpen();
+            int index = Names.find(model.outputs(), name, "output");
+            Output output = outputs[index];
+            if (!hasOutputs) {
+                throw new IllegalStateException("output '" + name + "' has no content: no run() has succeeded since the"
+                        + " session was made, a run failed, or an output was bound; call run() first");
+            }
+            if (output.bound != null) {
+                return output.bound;
+            }
+            if (output.view == null) {
+                output.view = fetch(index);
+            }
+            return output.view;
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    @SuppressWarnings("restricted")  // a view of the core's memory, of the size the core states
+    private Tensor fetch(int index) {
+        checkTensor(outputs[index].info, "output");
+        Native.check(Plx.plx_session_output(pointer, index, descriptor));
+        ElementType type = ElementType.ofCode(plx_tensor.element_type(descriptor));
+        long[] shape = plx_tensor.dims(descriptor).asSlice(0, plx_tensor.rank(descriptor) * Long.BYTES)
+                .toArray(ValueLayout.JAVA_LONG);
+        if (type == ElementType.STRING) {
+            try (Arena call = Arena.ofConfined()) {
+                String json = Native.text(call, text -> Plx.plx_session_output_strings(pointer, index, text));
+                return Tensor.ofStrings(Parsing.strings(json), shape);
+            }
+        }
+        if (type == ElementType.UNDEFINED) {
+            throw new ParallaxException(ErrorCode.UNSUPPORTED, "output " + outputs[index].info
+                    + " turned out to be no tensor, and only tensors can be exchanged with a session");
+        }
+        if (outputArena == null) {
+            outputArena = Arena.ofShared();
+        }
+        return Tensor.view(type, shape,
+                plx_tensor.data(descriptor).reinterpret(plx_tensor.size_bytes(descriptor), outputArena, null));
+    }
+
+    /** The outputs of the last run are gone or about to be; views of them fail from now on. */
+    private void dropOutputs() {
+        hasOutputs = false;
+        forgetViews();
+    }
+
+    private void forgetViews() {
+        for (Output output : outputs) {
+            output.view = null;
+        }
+        Arena former = outputArena;
+        outputArena = null;
+        if (former != null) {
+            former.close();
+        }
+    }
+
+    // ---- running --------------------------------------------------------------------------------------------------
+
+    /**
+     * Runs on the calling thread and the pool, and returns when all outputs are there.
+     *
+     * @throws ParallaxException INVALID_ARGUMENT if an input is not bound or a bound output has the wrong shape;
+     *     RUN_FAILED if an operator fails or {@link #cancel()} was called; MEMORY_BUDGET. The session stays usable
+     * @throws IllegalStateException if this session, or memory that is bound to it, is closed
+     */
+    public void run() {
+        lock.lock();
+        try {
+            checkOpen();
+            checkBound();
+            long status = Native.run(pointer, runInfo);
+            if (status != 0) {
+                dropOutputs();
+                Native.check(MemorySegment.ofAddress(status));
+            }
+            long now = plx_run_info.outputs_generation(runInfo);
+            if (now != generation || !hasOutputs) {
+                generation = now;
+                forgetViews();
+                hasOutputs = true;
+            } else {
+                forgetStrings();
+            }
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    private void checkBound() {
+        if (memory != null) {
+            memory.checkAlive();
+        }
+        for (Input input : inputs) {
+            if (input.bound == null) {
+                throw invalid("input " + input.info + " is not bound; "
+                        + (input.info.isStatic() ? "call input(\"" + input.info.name() + "\") or bindInput before run"
+                                : openShape(input.info)));
+            }
+            if (!input.bound.isAlive()) {
+                throw closedMemory("input", input.info);
+            }
+        }
+        for (Output output : outputs) {
+            if (output.bound != null && !output.bound.isAlive()) {
+                throw closedMemory("output", output.info);
+            }
+        }
+    }
+
+    /** Strings were copied when read; the next reader wants those of the last run. */
+    private void forgetStrings() {
+        for (Output output : outputs) {
+            if (output.view != null && output.view.elementType() == ElementType.STRING) {
+                output.view = null;
+            }
+        }
+    }
+
+    /**
+     * Asks a run in progress to stop at the next unit or operator; it then fails with RUN_FAILED. Does not wait, and
+     * does nothing when no run is in progress or the session is closed.
+     */
+    public void cancel() {
+        synchronized (pointerLock) {
+            if (pointer != null) {
+                Plx.plx_session_cancel(pointer);
+            }
+        }
+    }
+
+    /**
+     * What ran where in the last run, and the memory it took.
+     *
+     * @return a value that does not follow later runs
+     */
+    public RunReport report() {
+        lock.lock();
+        try {
+            checkOpen();
+            try (Arena call = Arena.ofConfined()) {
+                return Parsing.runReport(Native.text(call, text -> Plx.plx_session_report_json(pointer, text)));
+            }
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    /** Waits for the run in progress and frees all memory of the session; idempotent. */
+    @Override
+    public void close() {
+        lock.lock();
+        try {
+            if (pointer == null) {
+                return;
+            }
+            dropOutputs();
+            synchronized (pointerLock) {
+                Plx.plx_session_release(pointer);
+                pointer = null;
+            }
+            for (Input input : inputs) {
+                input.bound = null;
+                if (input.arena != null) {
+                    input.arena.close();
+                }
+            }
+            for (Output output : outputs) {
+                output.bound = null;
+            }
+            arena.close();
+            if (memory != null) {
+                memory.release();
+            }
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    @Override
+    public String toString() {
+        return "session of " + plan;
+    }
+
+    // ---- checks, before any call into the core --------------------------------------------------------------------
+
+    private void checkOpen() {
+        if (pointer == null) {
+            throw new IllegalStateException("this session is closed");
+        }
+    }
+
+    private static void checkTensor(ValueInfo info, String what) {
+        if (info.kind() != ValueKind.TENSOR && info.kind() != ValueKind.UNKNOWN) {
+            throw new ParallaxException(ErrorCode.UNSUPPORTED,
+                    what + " " + info + " is no tensor, and only tensors can be exchanged with a session");
+        }
+    }
+
+    private static void checkOwnable(ValueInfo info) {
+        checkTensor(info, "input");
+        if (info.elementType() == ElementType.STRING) {
+            throw invalid("input " + info + " is of strings, which the session has no memory for; call bindInput(\""
+                    + info.name() + "\", Tensor.ofStrings(...))");
+        }
+        if (info.elementType() == ElementType.UNDEFINED) {
+            throw invalid("the model does not say which type input " + info + " has; call bindInput(\"" + info.name()
+                    + "\", tensor) with a tensor of the right one");
+        }
+    }
+
+    private static void checkType(String what, ValueInfo info, Tensor tensor) {
+        if (info.elementType() != ElementType.UNDEFINED && info.elementType() != tensor.elementType()) {
+            throw invalid(what + " " + info + " takes " + info.elementType() + ", but the tensor given is " + tensor);
+        }
+    }
+
+    private static void checkShape(String what, ValueInfo info, long[] shape) {
+        if (shape.length > MAX_RANK) {
+            throw invalid("a shape of " + shape.length + " dimensions; at most " + MAX_RANK + " are possible");
+        }
+        Tensor.elementCount(shape);
+        if (!info.accepts(shape)) {
+            throw invalid("shape " + Tensor.shapeText(shape) + " does not fit " + what + " " + info + ": "
+                    + (info.shape().size() != shape.length
+                            ? "it has " + shape.length + " dimensions, not " + info.shape().size()
+                            : "fixed sizes must be equal"));
+        }
+    }
+
+    private static void checkAlive(String what, ValueInfo info, Tensor tensor) {
+        if (!tensor.isAlive()) {
+            throw closedMemory(what, info);
+        }
+    }
+
+    private static IllegalStateException closedMemory(String what, ValueInfo info) {
+        return new IllegalStateException("the memory of the tensor bound to " + what + " " + info
+                + " is closed; its arena must stay open while it is bound");
+    }
+
+    private static String openShape(ValueInfo info) {
+        String example = "input(\"" + info.name() + "\", sizes...) or bindInput(\"" + info.name() + "\", tensor)";
+        if (info.shape() == null) {
+            return "the model does not say how many dimensions input " + info + " has; call " + example;
+        }
+        String open = IntStream.range(0, info.shape().size()).filter(i -> info.shape().get(i).isOpen())
+                .mapToObj(i -> i + " (" + info.shape().get(i) + ")").collect(Collectors.joining(", "));
+        return "the model leaves dimension " + open + " of input " + info + " open; call " + example;
+    }
+
+    private static ParallaxException invalid(String message) {
+        return new ParallaxException(ErrorCode.INVALID_ARGUMENT, message);
+    }
+
+    // ---- structs --------------------------------------------------------------------------------------------------
+
+    /** The tensor as the core reads it, in memory that is used anew by the next call. */
+    private MemorySegment describe(Tensor tensor) {
+        writeDims(tensor.sizes());
+        plx_tensor.data(descriptor, tensor.segment());
+        plx_tensor.size_bytes(descriptor, tensor.byteSize());
+        plx_tensor.dims(descriptor, dims);
+        plx_tensor.rank(descriptor, tensor.sizes().length);
+        plx_tensor.element_type(descriptor, tensor.elementType().code());
+        plx_tensor.reserved(descriptor, 0);
+        return descriptor;
+    }
+
+    private void writeDims(long[] shape) {
+        for (int i = 0; i < shape.length; i++) {
+            dims.setAtIndex(ValueLayout.JAVA_LONG, i, shape[i]);
+        }
+    }
+}

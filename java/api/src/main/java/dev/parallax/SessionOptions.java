@@ -1,0 +1,117 @@
+package dev.parallax;
+
+import java.util.Objects;
+
+/**
+ * How a {@link Session} is made.
+ *
+ * <p><b>Lifetime</b> and <b>Threads</b>: an immutable value; the builder belongs to one thread.
+ *
+ * <p><b>Example</b>
+ * <pre>{@code
+ * SessionOptions options = SessionOptions.builder().plan(plan).threads(1).build();
+ * }</pre>
+ *
+ * @param planOptions how to cut the model when no plan is given
+ * @param plan the plan to compile, or null
+ * @param threads 0 = the engine's pool; 1 = the calling thread alone; no other number
+ * @param policy who decides the order of the units; {@link SequentialPolicy} by default
+ */
+public record SessionOptions(PlanOptions planOptions, Plan plan, int threads, SchedulerPolicy policy) {
+    /** The whole graph as one unit, on the engine's pool. */
+    public static final SessionOptions DEFAULT =
+            new SessionOptions(PlanOptions.DEFAULT, null, 0, SequentialPolicy.INSTANCE);
+
+    /** Checks the values. */
+    public SessionOptions {
+        Objects.requireNonNull(planOptions, "planOptions");
+        Objects.requireNonNull(policy, "policy");
+        if (threads != 0 && threads != 1) {
+            throw new ParallaxException(ErrorCode.INVALID_ARGUMENT, "threads of a session is " + threads
+                    + "; give 0 for the engine's pool, which EngineOptions.threads sizes, or 1 for the caller alone");
+        }
+    }
+
+    /**
+     * A builder that starts from {@link #DEFAULT}.
+     *
+     * @return a new builder
+     */
+    public static Builder builder() {
+        return new Builder();
+    }
+
+    /** Sets one option after the other; what each means says {@link SessionOptions}. */
+    public static final class Builder {
+        private PlanOptions planOptions = PlanOptions.DEFAULT;
+        private Plan plan;
+        private int threads;
+        private SchedulerPolicy policy = SequentialPolicy.INSTANCE;
+
+        private Builder() {}
+
+        /**
+         * Sets {@link SessionOptions#planOptions()}, and forgets a plan set before.
+         *
+         * @param value how to cut
+         * @return this
+         */
+        public Builder plan(PlanOptions value) {
+            planOptions = value;
+            plan = null;
+            return this;
+        }
+
+        /**
+         * Sets {@link SessionOptions#plan()}.
+         *
+         * @param value a plan of the model
+         * @return this
+         */
+        public Builder plan(Plan value) {
+            plan = value;
+            return this;
+        }
+
+        /**
+         * Cuts so finely, all else by default: short for {@link #plan(PlanOptions)}.
+         *
+         * @param value how finely to cut
+         * @return this
+         */
+        public Builder units(Units value) {
+            return plan(PlanOptions.builder().units(value).build());
+        }
+
+        /**
+         * Sets {@link SessionOptions#threads()}.
+         *
+         * @param value 0 or 1
+         * @return this
+         */
+        public Builder threads(int value) {
+            threads = value;
+            return this;
+        }
+
+        /**
+         * Sets {@link SessionOptions#policy()}.
+         *
+         * @param value the policy
+         * @return this
+         */
+        public Builder policy(SchedulerPolicy value) {
+            policy = value;
+            return this;
+        }
+
+        /**
+         * The options.
+         *
+         * @return a checked value
+         */
+        public SessionOptions build() {
+            return new SessionOptions(planOptions, plan, threads, policy);
+        }
+    }
+}

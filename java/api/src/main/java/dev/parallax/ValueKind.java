@@ -1,0 +1,26 @@
+package dev.parallax;
+
+/**
+ * What an input or output of a model is. Sessions take and give {@link #TENSOR}s.
+ *
+ * <p><b>Lifetime</b> and <b>Threads</b>: constants, free to share.
+ *
+ * <p><b>Example</b>
+ * <pre>{@code
+ * boolean runnable = model.inputs().stream().allMatch(v -> v.kind() == ValueKind.TENSOR);
+ * }</pre>
+ */
+public enum ValueKind {
+    /** A dense tensor. */
+    TENSOR,
+    /** A sequence of values. */
+    SEQUENCE,
+    /** A value that may be absent. */
+    OPTIONAL,
+    /** A map. */
+    MAP,
+    /** A sparse tensor. */
+    SPARSE_TENSOR,
+    /** The model does not say. */
+    UNKNOWN
+}

@@ -1,0 +1,243 @@
+package dev.parallax.cli;
+
+import com.google.gson.JsonArray;
+import com.google.gson.JsonElement;
+import com.google.gson.JsonNull;
+import com.google.gson.JsonObject;
+import com.google.gson.JsonPrimitive;
+import dev.parallax.Engine;
+import dev.parallax.Model;
+import dev.parallax.ParallaxException;
+import dev.parallax.Session;
+import dev.parallax.SessionOptions;
+import dev.parallax.Tensor;
+import dev.parallax.Units;
+import java.io.PrintStream;
+import java.lang.foreign.Arena;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.concurrent.Callable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+
+/**
+ * {@code plx compare}: runs plain ONNX Runtime and Parallax on the same inputs and says how far apart they are.
+ *
+ * <p>Every cut is made from the graph as ONNX Runtime's own passes leave it (level ALL, its default), and units keep
+ * its kernels and prepacking, so on the CPU the outputs have to be the same bits; that is what is judged unless a
+ * tolerance is given. Each cut is run at least twice and judged in its first and last run, since a first run learns
+ * shapes that later ones rely on.
+ */
+@Command(name = "compare", mixinStandardHelpOptions = true,
+        description = {"Runs plain ONNX Runtime and Parallax on the same inputs and compares the outputs.",
+            "Exit status 0 if all agree, 1 if not, 2 on bad input."})
+final class CompareCommand implements Callable<Integer> {
+    private static final int WARM_UPS = 2;
+
+    private final Console console;
+
+    @Mixin
+    private ModelArguments model;
+
+    @Option(names = "--units", paramLabel = "CUT", defaultValue = "all",
+            description = "How fine the cut is: whole, layers, branches, nodes, or all in turn (default).")
+    private String units;
+
+    @Option(names = "--rtol", paramLabel = "R",
+            description = "Judge by |ours - theirs| <= A + R * |theirs| instead of bit for bit; the one not "
+                    + "given is 0.")
+    private Double rtol;
+
+    @Option(names = "--atol", paramLabel = "A", description = "See --rtol.")
+    private Double atol;
+
+    @Option(names = "--runs", paramLabel = "K", defaultValue = "5",
+            description = "Timed runs of each, by turns, after 2 warm-ups; 0 for none (default: 5).")
+    private int runs;
+
+    @Option(names = "--json", paramLabel = "FILE", description = "Write differences and times there.")
+    private Path json;
+
+    CompareCommand(Console console) {
+        this.console = console;
+    }
+
+    /** What one cut gave. */
+    private record Result(Units units, int count, double made, List<Comparison> outputs, Timing timing) {}
+
+    @Override
+    public Integer call() {
+        List<Units> cuts = units.equals("all") ? List.of(Units.values())
+                : List.of(new ModelArguments.UnitsConverter().convert(units));
+        checkTolerance("--rtol", rtol);
+        checkTolerance("--atol", atol);
+        if (runs < 0) {
+            throw new BadInputException("--runs " + runs + " is negative; give 0 for no timing, or more");
+        }
+        Console.checkWritable(json, "--json");
+        PrintStream out = console.out();
+        List<Result> results = new ArrayList<>();
+        try (Arena arena = Arena.ofShared(); Engine engine = model.engine(); Model loaded = engine.load(model.path)) {
+            int threads = engine.info().threads();
+            Inputs inputs = model.inputs(loaded, arena);
+            try (Reference reference = Reference.load(model.path, threads)) {
+                reference.bind(inputs.arrays());
+                reference.run();
+                Map<String, Tensor> expected = reference.outputs();
+                out.println(model.name() + ": Parallax " + engine.info().parallax() + " (on ONNX Runtime "
+                        + engine.info().onnxRuntime() + ") against plain ONNX Runtime " + Reference.version() + ", "
+                        + Text.count(threads, "thread"));
+                inputs.print(out);
+                out.println(exact()
+                        ? "Judged bit for bit: same passes (level ALL), same prepacking, no overrides; each cut is "
+                                + "made from that one optimised graph."
+                        : "Judged by tolerance: |ours - theirs| <= " + Text.number(value(atol)) + " + "
+                                + Text.number(value(rtol)) + " * |theirs|.");
+                for (Units cut : cuts) {
+                    Result result = compare(loaded, inputs, cut, reference, expected);
+                    results.add(result);
+                    print(result);
+                }
+            }
+        }
+        long all = results.stream().mapToLong(r -> r.outputs.size()).sum();
+        long bad = results.stream().flatMap(r -> r.outputs.stream()).filter(c -> !agrees(c)).count();
+        out.println();
+        out.println(bad == 0 ? "All outputs agree." : bad + " of " + Text.count(all, "output") + " "
+                + (bad == 1 ? "does" : "do") + " not agree.");
+        if (json != null) {
+            console.writeJson(json, toJson(results, bad == 0));
+        }
+        return bad == 0 ? 0 : Main.NO;
+    }
+
+    private static void checkTolerance(String option, Double value) {
+        if (value != null && !(value >= 0 && value < Double.POSITIVE_INFINITY)) {
+            throw new BadInputException(option + " " + value + " is no tolerance; give a number >= 0, such as 1e-4");
+        }
+    }
+
+    private boolean exact() {
+        return rtol == null && atol == null;
+    }
+
+    private static double value(Double tolerance) {
+        return tolerance == null ? 0 : tolerance;
+    }
+
+    private boolean agrees(Comparison c) {
+        return exact() ? c.bitEqual() : c.sameShape() && c.close();
+    }
+
+    private Result compare(Model loaded, Inputs inputs, Units cut, Reference reference, Map<String, Tensor> expected) {
+        SessionOptions options = SessionOptions.builder().plan(model.plan(cut, inputs.resolved()).build())
+                .policy(model.policy).build();
+        long start = System.nanoTime();
+        try (Session session = loaded.session(options)) {
+            double made = System.nanoTime() - start;
+            Runs.bind(session, inputs.arrays());
+            session.run();
+            List<Comparison> first = compare(session, expected);
+            Timing timing = null;
+            if (runs > 0) {
+                timing = Timing.measure(session::run, reference::run, WARM_UPS, runs);
+            } else {
+                session.run();
+            }
+            List<Comparison> last = compare(session, expected);
+            List<Comparison> worse = new ArrayList<>();
+            for (int i = 0; i < first.size(); i++) {
+                worse.add(first.get(i).worse(last.get(i)));
+            }
+            return new Result(cut, session.plan().units().size(), made, worse, timing);
+        } catch (ParallaxException e) {
+            throw new ParallaxException(e.code(), "units " + ModelArguments.UnitsConverter.text(cut) + ": "
+                    + e.getMessage(), e);
+        }
+    }
+
+    private List<Comparison> compare(Session session, Map<String, Tensor> expected) {
+        return session.outputs().stream().map(o -> Comparison.of(o.name(), session.output(o.name()),
+                expected.get(o.name()), value(rtol), value(atol))).toList();
+    }
+
+    private void print(Result result) {
+        PrintStream out = console.out();
+        out.println();
+        out.println("units " + ModelArguments.UnitsConverter.text(result.units) + ": "
+                + Text.count(result.count, "unit")
+                + ", made in " + Text.nanos(result.made));
+        Text.Table table = new Text.Table("output", "type and shape", ">largest absolute", ">largest relative", "");
+        for (Comparison c : result.outputs) {
+            table.row(c.name(), c.theirs(), Text.number(c.maxAbsolute()), Text.number(c.maxRelative()), verdict(c));
+        }
+        table.print(out, "  ");
+        if (result.timing != null) {
+            Timing t = result.timing;
+            out.println(String.format(Locale.ROOT,
+                    "  %.2f of plain ONNX Runtime's time: %s against %s (medians of %s by turns)",
+                    t.ratio(), Text.nanos(t.ours()), Text.nanos(t.theirs()), Text.count(t.runs(), "run")));
+        }
+    }
+
+    private String verdict(Comparison c) {
+        if (!c.sameShape()) {
+            return "DIFFERS: ours is " + c.ours();
+        }
+        String where = c.at() == null ? "" : ", most at " + Arrays.toString(c.at());
+        if (c.bitEqual()) {
+            return "equal bit for bit";
+        }
+        if (agrees(c)) {
+            return "agrees" + where;
+        }
+        return exact() ? "DIFFERS in its bits" + where
+                : "DIFFERS: " + c.outside() + " of " + c.numbers() + " outside the tolerance" + where;
+    }
+
+    private JsonObject toJson(List<Result> results, boolean agree) {
+        JsonObject all = new JsonObject();
+        all.addProperty("model", model.path.toString());
+        all.addProperty("judged", exact() ? "bits" : "tolerance");
+        all.addProperty("rtol", value(rtol));
+        all.addProperty("atol", value(atol));
+        all.addProperty("agree", agree);
+        JsonArray cuts = new JsonArray();
+        for (Result result : results) {
+            JsonObject cut = new JsonObject();
+            cut.addProperty("units", ModelArguments.UnitsConverter.text(result.units));
+            cut.addProperty("unit_count", result.count);
+            cut.addProperty("made_ns", (long) result.made);
+            if (result.timing != null) {
+                cut.addProperty("parallax_ns", (long) result.timing.ours());
+                cut.addProperty("onnxruntime_ns", (long) result.timing.theirs());
+            }
+            JsonArray outputs = new JsonArray();
+            for (Comparison c : result.outputs) {
+                JsonObject output = new JsonObject();
+                output.addProperty("name", c.name());
+                output.addProperty("parallax", c.ours());
+                output.addProperty("onnxruntime", c.theirs());
+                output.add("max_absolute", json(c.maxAbsolute()));
+                output.add("max_relative", json(c.maxRelative()));
+                output.addProperty("bit_equal", c.bitEqual());
+                output.addProperty("agrees", agrees(c));
+                outputs.add(output);
+            }
+            cut.add("outputs", outputs);
+            cuts.add(cut);
+        }
+        all.add("cuts", cuts);
+        return all;
+    }
+
+    /** JSON has no infinity: null stands for "cannot be said in numbers". */
+    private static JsonElement json(double value) {
+        return Double.isFinite(value) ? new JsonPrimitive(value) : JsonNull.INSTANCE;
+    }
+}

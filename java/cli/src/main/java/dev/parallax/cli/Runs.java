@@ -1,0 +1,67 @@
+package dev.parallax.cli;
+
+import dev.parallax.Plan;
+import dev.parallax.RunReport;
+import dev.parallax.Session;
+import dev.parallax.Tensor;
+import java.io.PrintStream;
+import java.util.Comparator;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+import java.util.stream.Collectors;
+
+/** What commands that run a session have in common. Stateless. */
+final class Runs {
+    private Runs() {}
+
+    static void bind(Session session, Map<String, Tensor> inputs) {
+        inputs.forEach(session::bindInput);
+    }
+
+    /** Copies of the last run's outputs, by name, in the model's order. */
+    static Map<String, Tensor> outputs(Session session) {
+        Map<String, Tensor> copies = new LinkedHashMap<>();
+        session.outputs().forEach(o -> copies.put(o.name(), session.output(o.name()).copy()));
+        return copies;
+    }
+
+    /** What ran where in the last run: the whole in figures, and the units that took longest. */
+    static void printReport(PrintStream out, Session session, int shown, int poolThreads) {
+        Plan plan = session.plan();
+        RunReport report = session.report();
+        Map<String, Long> devices = new TreeMap<>();
+        report.units().forEach(u -> devices.merge(u.device(), u.durationNs(), Long::sum));
+        out.println("What ran: " + Text.count(report.units().size(), "unit") + " on "
+                + devices.entrySet().stream().map(d -> d.getKey() + " (" + Text.nanos(d.getValue()) + ")")
+                        .collect(Collectors.joining(", "))
+                + (report.aliases() > 0 ? "; " + Text.count(report.aliases(), "view operator") + " cost nothing" : ""));
+        Text.Table table = new Text.Table("unit", "device", ">threads", ">time", ">nodes", "operators");
+        List<RunReport.UnitRun> longest = report.units().stream()
+                .sorted(Comparator.comparingLong(RunReport.UnitRun::durationNs).reversed()).limit(shown).toList();
+        for (RunReport.UnitRun run : longest) {
+            Plan.Unit unit = plan.units().get(run.unit());
+            table.row(run.unit(), run.device(), run.threads() == 0 ? poolThreads : run.threads(),
+                    Text.nanos(run.durationNs()), unit.nodes().size(), operators(plan, unit.nodes()));
+        }
+        table.print(out, "  ");
+        if (report.units().size() > longest.size()) {
+            out.println("  and " + (report.units().size() - longest.size()) + " shorter ones");
+        }
+        out.println("Tensors between units: " + Text.bytes(report.arenaBytes()) + " held, "
+                + Text.bytes(report.plannedBytes())
+                + " planned; one buffer per tensor would take " + Text.bytes(report.oneBufferPerTensorBytes()));
+    }
+
+    /** The operators of some nodes, the most frequent first: "MatMul x4, Add x4, Softmax". */
+    static String operators(Plan plan, List<Integer> nodes) {
+        Map<String, Long> counts = nodes.stream().collect(
+                Collectors.groupingBy(n -> plan.nodes().get(n).operator(), TreeMap::new, Collectors.counting()));
+        List<String> texts = counts.entrySet().stream()
+                .sorted(Map.Entry.<String, Long>comparingByValue().reversed())
+                .map(e -> e.getKey() + (e.getValue() > 1 ? " x" + e.getValue() : "")).toList();
+        int most = 4;
+        return String.join(", ", texts.subList(0, Math.min(most, texts.size()))) + (texts.size() > most ? ", ..." : "");
+    }
+}

@@ -1,0 +1,230 @@
+package dev.parallax.cli;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import com.google.gson.JsonObject;
+import com.google.gson.JsonParser;
+import dev.langchain4j.model.embedding.onnx.allminilml6v2.AllMiniLmL6V2EmbeddingModel;
+import dev.parallax.ElementType;
+import dev.parallax.Engine;
+import dev.parallax.Model;
+import dev.parallax.Session;
+import dev.parallax.SessionOptions;
+import dev.parallax.Tensor;
+import dev.parallax.Units;
+import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** The commands on models that work, small ones where that is enough. */
+class CommandsTest {
+    @TempDir
+    Path folder;
+
+    /**
+     * s[n,4] = sigmoid(relu(x)), t[n,4] = tanh(relu(x)), each with two more nodes: two branches that could run
+     * together.
+     */
+    private Path diamond() throws IOException {
+        return write("diamond.onnx", new OnnxFile().input("x", ElementType.FLOAT32, "n", 4)
+                .output("y", ElementType.FLOAT32, "n", 4)
+                .node("Relu", List.of("x"), List.of("a"))
+                .node("Sigmoid", List.of("a"), List.of("b1")).node("Neg", List.of("b1"), List.of("b2"))
+                .node("Exp", List.of("b2"), List.of("b3"))
+                .node("Tanh", List.of("a"), List.of("c1")).node("Abs", List.of("c1"), List.of("c2"))
+                .node("Exp", List.of("c2"), List.of("c3"))
+                .node("Add", List.of("b3", "c3"), List.of("y")).build());
+    }
+
+    private Path write(String name, byte[] bytes) throws IOException {
+        return Files.write(folder.resolve(name), bytes);
+    }
+
+    private static JsonObject json(Path file) throws IOException {
+        return JsonParser.parseString(Files.readString(file)).getAsJsonObject();
+    }
+
+    @Test
+    void versionNamesEverything() {
+        Plx plx = Plx.run("--version");
+        assertEquals(0, plx.status(), plx::toString);
+        assertTrue(Pattern.compile("(?s)parallax \\d.* \\(abi \\d.*onnxruntime 1\\.\\d.* \\(api \\d.*java \\d.*")
+                .matcher(plx.out()).matches(), plx::toString);
+    }
+
+    @Test
+    void doctorFindsTheEngine() {
+        Plx plx = Plx.run("doctor");
+        assertEquals(0, plx.status(), plx::toString);
+        assertTrue(plx.out().contains("ONNX Runtime") && plx.out().contains("Everything needed is there."),
+                plx::toString);
+        assertEquals("", plx.err());
+    }
+
+    // ---- run ---------------------------------------------------------------------------------------------------
+
+    @ParameterizedTest
+    @ValueSource(strings = {"whole", "layers", "branches", "nodes"})
+    void runShowsAndWritesWhatCameOut(String units) throws IOException {
+        Path x = folder.resolve("x.npy");
+        Npy.write(x, Tensor.of(new float[] {0, 1, -1, 2}, 1, 4));
+        Path json = folder.resolve("run.json");
+        Plx plx = Plx.run("run", diamond(), "--input", "x=" + x, "--units", units, "--runs", 3, "--output-dir",
+                folder.resolve("made/out"), "--json", json);
+        assertEquals(0, plx.status(), plx::toString);
+        assertTrue(plx.out().contains("median of 2"), plx::toString);
+        assertTrue(plx.out().contains("What ran: "), plx::toString);
+        Tensor y = Npy.read(folder.resolve("made/out/y.npy"), Arena.ofAuto());
+        assertArrayEquals(new long[] {1, 4}, y.shape());
+        float[] expected = new float[4];
+        for (int i = 0; i < 4; i++) {
+            double a = Math.max(0, new double[] {0, 1, -1, 2}[i]);
+            expected[i] = (float) (Math.exp(-1 / (1 + Math.exp(-a))) + Math.exp(Math.tanh(a)));
+        }
+        assertArrayEquals(expected, y.toFloatArray(), 1e-5f);
+        assertEquals(units, json(json).get("units").getAsString());
+        assertEquals(2, json(json).getAsJsonArray("later_runs_ns").size());
+        assertTrue(json(json).getAsJsonArray("ran").size() >= 1);
+    }
+
+    @Test
+    void runSaysWhichSizesItChose() throws IOException {
+        Plx plx = Plx.run("run", diamond());
+        assertEquals(0, plx.status(), plx::toString);
+        assertTrue(plx.out().contains("seed 42; not given, so n = 1"), plx::toString);
+        assertTrue(plx.out().contains("1x4"), plx::toString);
+        assertEquals(Plx.run("run", diamond(), "--seed", 42).out().lines().filter(l -> l.startsWith("y ")).toList(),
+                plx.out().lines().filter(l -> l.startsWith("y ")).toList());
+    }
+
+    @Test
+    void runHandlesStringsAndScalarsAndOddNames() throws IOException {
+        Path model = write("odd.onnx", new OnnxFile().input("s", ElementType.STRING, 2).input("n", ElementType.INT64)
+                .output("../s", ElementType.STRING, 2).output("m", ElementType.INT64)
+                .node("Identity", List.of("s"), List.of("../s")).node("Neg", List.of("n"), List.of("m")).build());
+        Plx plx = Plx.run("run", model, "--output-dir", folder.resolve("out"));
+        assertEquals(0, plx.status(), plx::toString);
+        assertTrue(plx.out().lines().anyMatch(l -> l.startsWith("m ") && l.contains("scalar") && l.contains("-8")),
+                plx::toString);
+        assertArrayEquals(new long[] {-8}, Npy.read(folder.resolve("out/m.npy"), Arena.ofAuto()).toLongArray());
+        assertEquals(2, Npy.read(folder.resolve("out/0-_._s.npy"), Arena.ofAuto()).strings().size());
+    }
+
+    // ---- compare -----------------------------------------------------------------------------------------------
+
+    @Test
+    void compareSaysWhichCaseItJudges() throws IOException {
+        Path json = folder.resolve("compare.json");
+        Plx plx = Plx.run("compare", diamond(), "--shape", "x=3x4", "--json", json);
+        assertEquals(0, plx.status(), plx::toString);
+        assertTrue(plx.out().contains("Judged bit for bit"), plx::toString);
+        assertTrue(plx.out().contains("All outputs agree."), plx::toString);
+        for (String units : List.of("whole", "layers", "branches", "nodes")) {
+            assertTrue(plx.out().contains("units " + units + ": "), plx::toString);
+        }
+        assertTrue(plx.out().contains("of plain ONNX Runtime's time"), plx::toString);
+        assertEquals(4, json(json).getAsJsonArray("cuts").size());
+        assertTrue(json(json).get("agree").getAsBoolean());
+        Plx tolerant = Plx.run("compare", diamond(), "--rtol", "1e-4", "--units", "nodes", "--runs", 0);
+        assertEquals(0, tolerant.status(), tolerant::toString);
+        assertTrue(tolerant.out().contains("Judged by tolerance"), tolerant::toString);
+    }
+
+    @Test
+    void compareSaysNoWhenOutputsDiffer() throws IOException {
+        // Random numbers without a seed: no two runs agree.
+        Path model = write("random.onnx", new OnnxFile().input("x", ElementType.FLOAT32, 2, 64)
+                .output("y", ElementType.FLOAT32, 2, 64).node("RandomNormalLike", List.of("x"), List.of("y")).build());
+        Plx plx = Plx.run("compare", model, "--units", "whole", "--runs", 0);
+        assertEquals(1, plx.status(), plx::toString);
+        assertTrue(plx.out().contains("DIFFERS in its bits, most at ["), plx::toString);
+        assertTrue(plx.out().contains("1 of 1 output does not agree."), plx::toString);
+        Plx tolerant = Plx.run("compare", model, "--units", "whole", "--runs", 0, "--atol", "1e-6");
+        assertEquals(1, tolerant.status(), tolerant::toString);
+        assertTrue(tolerant.out().contains("of 128 outside the tolerance"), tolerant::toString);
+    }
+
+    // ---- plan --------------------------------------------------------------------------------------------------
+
+    @Test
+    void planShowsTableSevenAndEveryBranch() throws IOException {
+        Path json = folder.resolve("plan.json");
+        Plx plx = Plx.run("plan", diamond(), "--shape", "x=2x4", "--json", json);
+        assertEquals(0, plx.status(), plx::toString);
+        assertEquals(3, plx.out().lines().filter(l -> l.startsWith("as ")).count(), plx::toString);
+        Matcher given = Pattern.compile("as given +(\\d+) +(\\d+) +(\\d+) +(\\d+) +(\\d+)").matcher(plx.out());
+        assertTrue(given.find(), plx::toString);
+        assertEquals("8", given.group(1));
+        assertTrue(plx.out().contains("with "), "two branches run together: " + plx);
+        assertTrue(plx.out().contains("alone: "), "and others have a reason: " + plx);
+        try (Engine engine = Engine.create(); Model model = engine.load(diamond())) {
+            assertEquals(Units.BRANCHES, model.readPlan(Files.readString(json)).cut());
+        }
+        Plx brief = Plx.run("plan", diamond(), "--brief");
+        assertEquals(0, brief.status(), brief::toString);
+        assertTrue(brief.out().contains("not given, so n = 1"), brief::toString);
+    }
+
+    @Test
+    void planObeysItsOptions() throws IOException {
+        Plx none = Plx.run("plan", diamond(), "--min-nodes", 9);
+        assertTrue(none.out().matches("(?s).*as cut +\\d+ +\\d+ +\\d+ +0 .*"), none::toString);
+        Path device = folder.resolve("device.json");
+        Files.writeString(device,
+                "{\"name\": \"toy\", \"operators\": [\"Sigmoid\", \"Neg\", \"Exp\"], \"min_macs\": 0, "
+                + "\"max_bytes_per_mac\": 1e30, \"latency_s\": 0, \"r_cpu\": 1}");
+        Plx toy = Plx.run("plan", diamond(), "--device", device);
+        assertEquals(0, toy.status(), toy::toString);
+        assertTrue(toy.out().contains("Regions for toy: "), toy::toString);
+        Plx gpu = Plx.run("plan", diamond(), "--device", "gpu", "--rule", "relaxed", "--beta", 3, "--units", "layers");
+        assertEquals(0, gpu.status(), gpu::toString);
+        assertTrue(gpu.out().contains("Rule relaxed"), gpu::toString);
+    }
+
+    // ---- demo --------------------------------------------------------------------------------------------------
+
+    @Test
+    void demoFindsTheSentencesThatAreAlike() {
+        Plx plx = Plx.run("demo");
+        assertEquals(0, plx.status(), plx::toString);
+        assertEquals("", plx.err());
+        assertTrue(plx.out().contains("For 12 of 12 sentences"), plx::toString);
+        assertTrue(plx.out().contains("The plan: ") && plx.out().contains("What ran: "), plx::toString);
+        assertTrue(plx.out().contains("Beside plain ONNX Runtime"), plx::toString);
+        assertTrue(plx.out().contains("equal bit for bit"), plx::toString);
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    void embeddingsAreThoseOfTheLibraryTheModelComesFrom(Units units) {
+        List<String> sentences = List.of("The cat sleeps on the warm windowsill.", "Hi",
+                "A rather long sentence, with commas, numbers such as 1234 and names such as Gy\u0151r, that ends "
+                        + "here!");
+        AllMiniLmL6V2EmbeddingModel library = new AllMiniLmL6V2EmbeddingModel();
+        try (MiniLm lm = new MiniLm();
+                Engine engine = Engine.create();
+                Model model = engine.load(TestZoo.miniLm(""));
+                Session session = model.session(SessionOptions.builder().units(units).build())) {
+            Map<String, Tensor> inputs = lm.encode(sentences);
+            Runs.bind(session, inputs);
+            session.run();
+            float[][] vectors = lm.pool(session.output(session.outputs().getFirst().name()), inputs);
+            for (int i = 0; i < sentences.size(); i++) {
+                assertArrayEquals(library.embed(sentences.get(i)).content().vector(), vectors[i], 1e-4f,
+                        sentences.get(i));
+            }
+        }
+    }
+}
