@@ -237,19 +237,22 @@ PLX_API void plx_session_release(plx_session* session);
 /* Takes a schedule (copied): PLX_INVALID_PLAN unless it holds every unit once, no unit before what it reads. Without
  * this call the plan's own order is used, with all threads. */
 PLX_API plx_status* plx_session_set_schedule(plx_session* session, const void* block, size_t size_bytes);
-/* Binds caller-owned memory (aligned to its element size, best to 64 bytes) to graph input `index`; it must stay valid until
- * bound anew or released. Element type and shape are checked against the model. A later run reads what is there then. */
+/* Binds caller-owned memory (aligned to its element size, best to 64 bytes) to graph input `index`; the memory must stay
+ * valid until bound anew or released, the plx_tensor and its dims are copied. Element type and shape are checked
+ * against the model. A later run reads what is there then. */
 PLX_API plx_status* plx_session_bind_input(plx_session* session, size_t index, const plx_tensor* tensor);
 /* Binds a string tensor: bytes_size bytes of UTF-8 cut at the offsets, one per element; copied. */
 PLX_API plx_status* plx_session_bind_input_strings(plx_session* session, size_t index, const int64_t* dims,
                                                    size_t rank, const char* bytes, size_t bytes_size,
                                                    const size_t* offsets);
-/* Has output `index` written to the caller's memory; a run fails with PLX_INVALID_ARGUMENT, naming both shapes, if the output's
- * shape turns out different. tensor NULL gives the output back to the session. */
+/* Has output `index` written to the caller's memory (the plx_tensor and its dims are copied); a run fails with
+ * PLX_INVALID_ARGUMENT, naming both shapes, if the output's shape turns out different. tensor NULL gives the output back
+ * to the session. */
 PLX_API plx_status* plx_session_bind_output(plx_session* session, size_t index, const plx_tensor* tensor);
 /* Runs on the calling thread and the pool. Every input must be bound. info may be NULL. */
 PLX_API plx_status* plx_session_run(plx_session* session, plx_run_info* info);
-/* Describes output `index` of the last successful run. data and dims live until the next run, bind or release. */
+/* Describes output `index` of the last successful run. data and dims live until the next run, the next
+ * plx_session_bind_output, plx_session_set_schedule or the release. */
 PLX_API plx_status* plx_session_output(plx_session* session, size_t index, plx_tensor* out_tensor);
 /* Content of a string output: {"strings":[...]}. */
 PLX_API plx_status* plx_session_output_strings(plx_session* session, size_t index, plx_text** out_text);

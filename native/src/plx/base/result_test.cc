@@ -49,7 +49,7 @@ TEST(Status, IsGoodUnlessItHoldsAnError) {
   EXPECT_EQ(status.error().requested_bytes, 10u);
 }
 
-TEST(Status, AnErrorWithoutTextIsStillAnError) { EXPECT_FALSE(Status(fail(Code::kIo))); }
+TEST(Status, AnErrorWithoutTextIsStillAnError) { EXPECT_FALSE(Status(fail(Code::kIo, ""))); }
 
 }  // namespace
 }  // namespace plx

@@ -196,7 +196,7 @@ plx_status* plx_engine_info_json(plx_engine* engine, plx_text** out_text) {
                                  {"ort_api", ORT_API_VERSION},
                                  {"ort_library", runtime.path()},
                                  {"threads", runtime.threads()},
-                                 {"compiler", __VERSION__}};
+                                 {"compiler", "g++ " __VERSION__}};
     return put_text(info.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace), out_text);
   });
 }

@@ -122,15 +122,17 @@ Result<ort::InputDims> Model::dims_of(const graph::Graph& graph, const PlanReque
   return dims;
 }
 
-Result<std::shared_ptr<const schedule::Subject>> Model::optimised(const ort::InputDims& dims, graph::Shapes& shapes) {
-  const bool first = optimised_ == nullptr;
+Result<std::shared_ptr<const schedule::Subject>> Model::optimised(bool for_device, const ort::InputDims& dims, graph::Shapes& shapes) {
+  std::shared_ptr<const schedule::Subject>& kept = optimised_[for_device ? 1 : 0];
+  const bool first = kept == nullptr;
   graph::Graph made;
   if (first) {
-    auto graph = ort::optimise(given_->runtime, given_->source, *given_->settings);
+    auto graph = ort::optimise(given_->runtime, given_->source, *given_->settings,
+                               for_device ? ORT_ENABLE_EXTENDED : ORT_ENABLE_ALL);
     if (!graph) return graph.error();
     made = graph.take();
   }
-  const graph::Graph& graph = first ? made : *optimised_->graph;
+  const graph::Graph& graph = first ? made : *kept->graph;
   // Inputs keep their order and names through ONNX Runtime's passes, their ids may not.
   ort::InputDims moved;
   for (const auto& [id, sizes] : dims) {
@@ -155,9 +157,9 @@ Result<std::shared_ptr<const schedule::Subject>> Model::optimised(const ort::Inp
       subject->unit_directory = folder.take();
       subject->stand_in = ort::Runtime::kStandIn;
     }
-    optimised_ = std::move(subject);
+    kept = std::move(subject);
   }
-  return optimised_;
+  return kept;
 }
 
 Result<std::shared_ptr<PlanHandle>> Model::make_plan(const PlanRequest& request) {
@@ -184,7 +186,7 @@ Result<std::shared_ptr<PlanHandle>> Model::make_plan(const PlanRequest& request)
     }
   } else {
     const std::lock_guard lock(mutex_);
-    auto subject = optimised(*dims, shapes);
+    auto subject = optimised(request.options.device.has_value(), *dims, shapes);
     if (!subject) return subject.error();
     handle->subject = *subject;
   }
@@ -205,24 +207,31 @@ Result<std::shared_ptr<PlanHandle>> Model::read_plan(std::string_view json) {
     handle->plan = std::make_shared<const partition::Plan>(whole.take());
     return handle;
   }
-  graph::Shapes shapes;
-  {
-    const std::lock_guard lock(mutex_);
-    auto subject = optimised({}, shapes);
-    if (!subject) return subject.error();
-    handle->subject = *subject;
+  // The digest in the plan says which of the two optimised graphs it is about.
+  Error refused;
+  for (const bool for_device : {false, true}) {
+    graph::Shapes shapes;
+    {
+      const std::lock_guard lock(mutex_);
+      auto subject = optimised(for_device, {}, shapes);
+      if (!subject) return subject.error();
+      handle->subject = *subject;
+    }
+    auto plan = partition::from_json(*handle->subject->graph, json);
+    if (plan) {
+      handle->plan = std::make_shared<const partition::Plan>(plan.take());
+      return handle;
+    }
+    if (!for_device) refused = std::move(plan.error());
   }
-  auto plan = partition::from_json(*handle->subject->graph, json);
-  if (!plan) return plan.error();
-  handle->plan = std::make_shared<const partition::Plan>(plan.take());
-  return handle;
+  return refused;
 }
 
 Result<std::unique_ptr<schedule::Session>> Model::make_session(const std::shared_ptr<PlanHandle>& plan, int threads) {
   std::shared_ptr<schedule::CompiledPlan> compiled;
   {
     const std::lock_guard lock(mutex_);
-    if (plan->subject != given_ && plan->subject != optimised_) {
+    if (plan->subject != given_ && plan->subject != optimised_[0] && plan->subject != optimised_[1]) {
       return fail(Code::kInvalidArgument, "the plan was made by another model: make it with the model the session is for");
     }
     std::erase_if(compiled_, [](const auto& entry) { return entry.second.expired(); });

@@ -207,6 +207,11 @@ class Reader {
       }
     }
     link();
+    for (const ValueId id : graph_.outputs) {  // what the graph hands out as it is
+      const int32_t index = graph_.values[id].initializer;
+      if (index == kNone || options_.load_data || graph_.initializers[index].sparse) continue;
+      graph_.initializers[index].data = read_tensor(graph_.initializers[index].proto, true).initializer.data;
+    }
   }
 
   void add_initializer(std::string_view proto, bool sparse) {
@@ -277,7 +282,7 @@ class Reader {
     init.size_bytes = *size;
     if (init.external) {
       const std::span<const std::byte> bytes = external_data(tensor.name, external, *size);
-      if (load) init.data = bytes.data();
+      if (load) init.data = aligned_to_elements(bytes, init.element);
     } else if (has_raw) {
       if (raw.size() != *size) {
         refuse(Code::kInvalidModel, "tensor '", tensor.name, "' in '", options_.name, "' has ", raw.size(),
@@ -297,6 +302,13 @@ class Reader {
     const auto copy = graph_.storage->allocate(raw.size());
     std::memcpy(copy.data(), raw.data(), raw.size());
     return copy.data();
+  }
+
+  // External data stays where it is mapped, unless its place there does not even suit its elements.
+  const std::byte* aligned_to_elements(std::span<const std::byte> bytes, ElementType element) {
+    const auto width = static_cast<uintptr_t>(std::max(element_bits(element) / 8, 1));
+    if (reinterpret_cast<uintptr_t>(bytes.data()) % width == 0) return bytes.data();
+    return aligned({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
   }
 
   std::span<const std::byte> external_data(const std::string& tensor,
@@ -357,6 +369,11 @@ class Reader {
 
   // Typed fields (float_data and its like) to dense bytes.
   const std::byte* decode(const std::string& name, std::string_view proto, const Initializer& init) {
+    // A number takes at least one byte of the file and makes at most eight: a shape far beyond that is refused unallocated.
+    if (init.size_bytes / 8 > proto.size()) {
+      refuse(Code::kInvalidModel, "tensor '", name, "' in '", options_.name, "' has less data than the ", init.size_bytes,
+             " bytes its shape needs");
+    }
     const auto out = graph_.storage->allocate(init.size_bytes);
     size_t at = 0;
     const auto put = [&](const void* bytes, size_t count) {

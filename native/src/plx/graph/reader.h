@@ -16,8 +16,8 @@ struct ReadOptions {
   std::string name = "model in memory";
   // Folder of external data; empty = external data is an error.
   std::string base_directory;
-  // Decode weights and map external data now. Without it Initializer::data stays null for all but raw data inside the
-  // model; that external files exist and are long enough is checked all the same.
+  // Decode weights and map external data now. Without it Initializer::data stays null for all but constants that are
+  // graph outputs; that external files exist and are long enough is checked all the same.
   bool load_data = true;
   // Subgraphs nested deeper than this are refused.
   int max_depth = 64;

@@ -122,6 +122,19 @@ TEST(Constants, AreNotDecodedUnlessAskedFor) {
   EXPECT_EQ(graph->initializers[0].size_bytes, 8u);
 }
 
+TEST(Constants, ThatAreOutputsAreDecodedAllTheSame) {
+  Model m;
+  m.initializer("w", TensorBytes(E::kInt32, {2}).int32s({7, 8})).initializer("v", tensor<float>({1}, {1})).node("Neg", {"v"}, {"y"}).output("y").output("w");
+  const std::string bytes = m.bytes();
+  ReadOptions options;
+  options.load_data = false;
+  auto graph = read_model(bytes_of(bytes), std::make_shared<Storage>(), options);
+  ASSERT_TRUE(graph);
+  ASSERT_NE(graph->initializers[0].data, nullptr);
+  EXPECT_EQ(std::memcmp(graph->initializers[0].data, memory_of<int32_t>({7, 8}).data(), 8), 0);
+  EXPECT_EQ(graph->initializers[1].data, nullptr);
+}
+
 class ExternalData : public ::testing::Test {
  protected:
   void SetUp() override {

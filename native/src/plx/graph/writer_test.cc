@@ -144,7 +144,7 @@ TEST(Writer, LargeConstantsMayBecomeInputs) {
   const Graph g = read(m.bytes());
   Shapes sizes(g.values.size());
   sizes[g.inputs[0]] = Shape{kFloat, {3}};
-  const WriteOptions options{.inline_limit_bytes = 8, .large_as_inputs = true, .untyped_outputs = true, .input_shapes = &sizes};
+  const WriteOptions options{.inline_limit_bytes = 8, .stand_in = {}, .large_as_inputs = true, .untyped_outputs = true, .input_shapes = &sizes};
   const Part part = write_part(g, all_nodes(g), g.inputs, g.outputs, options);
   EXPECT_TRUE(part.handed_over.empty());
   const Graph probe = read(part.bytes);

@@ -251,8 +251,7 @@ TEST(Arena, KeepsTouchingRegionsApart) {
   EXPECT_EQ(arena.trim(), 5 * bytes);
 }
 
-TEST(ArenaDeath, NamesBadFrees) {
-  GTEST_FLAG_SET(death_test_style, "threadsafe");
+TEST(ArenaDeathTest, NamesBadFrees) {
   Arena arena("units");
   auto* const block = static_cast<std::byte*>(arena.allocate(256));
   int local = 0;
@@ -265,8 +264,7 @@ TEST(ArenaDeath, NamesBadFrees) {
 }
 
 #ifdef __SANITIZE_ADDRESS__
-TEST(ArenaDeath, AddressSanitizerSeesBlocks) {
-  GTEST_FLAG_SET(death_test_style, "threadsafe");
+TEST(ArenaDeathTest, AddressSanitizerSeesBlocks) {
   Arena arena("test");
   auto* const block = static_cast<volatile char*>(arena.allocate(100));
   block[99] = 1;
@@ -280,8 +278,7 @@ TEST(ArenaDeath, AddressSanitizerSeesBlocks) {
 #endif
 
 // Grows by the request alone when the system refuses more, and by nothing when it refuses that.
-TEST(ArenaDeath, LivesWithLittleMemory) {
-  GTEST_FLAG_SET(death_test_style, "threadsafe");
+TEST(ArenaDeathTest, LivesWithLittleMemory) {
   const auto child = [] {
     Arena arena("test");
     if (arena.allocate(size_t{256} << 20) == nullptr) std::_Exit(1);  // so that growth is 32 MB

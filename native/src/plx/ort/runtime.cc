@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <condition_variable>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
@@ -19,8 +20,13 @@ namespace {
 
 // The one piece of global state beside the log: ONNX Runtime's environment is global too, so engines must meet here.
 struct Registry {
+  struct Entry {
+    std::weak_ptr<Runtime> runtime;
+    bool open = false;  // until its destructor has ended
+  };
   std::mutex mutex;
-  std::map<std::string, std::weak_ptr<Runtime>> runtimes;  // by canonical path
+  std::condition_variable closed;
+  std::map<std::string, Entry> runtimes;  // by canonical path
 };
 Registry& registry() {
   static Registry* instance = new Registry;  // never destroyed: engines may outlive static destructors
@@ -35,6 +41,22 @@ int usable_cores() {
   return online > 0 ? static_cast<int>(online) : 1;
 }
 
+// Takes "/some/build/folder/file.cc:123 " out of a message: places in ONNX Runtime's own sources help nobody here.
+void strip_source_places(std::string& text) {
+  for (const char* ending : {".cc:", ".h:"}) {
+    for (size_t at = text.find(ending); at != std::string::npos; at = text.find(ending)) {
+      const size_t space = text.rfind(' ', at);
+      const size_t begin = space == std::string::npos ? 0 : space + 1;
+      size_t end = at + std::strlen(ending);
+      const size_t digits = end;
+      while (end < text.size() && text[end] >= '0' && text[end] <= '9') ++end;
+      if (end == digits) return;  // no place after all
+      while (end < text.size() && text[end] == ' ') ++end;
+      text.erase(begin, end - begin);
+    }
+  }
+}
+
 }  // namespace
 
 Result<std::shared_ptr<Runtime>> Runtime::acquire(const std::string& library_path, int threads, int verbosity) {
@@ -47,8 +69,15 @@ Result<std::shared_ptr<Runtime>> Runtime::acquire(const std::string& library_pat
                 "; give the path of a libonnxruntime.so");
   }
   const int wanted = threads == 0 ? usable_cores() : threads;
-  const std::lock_guard lock(registry().mutex);
-  if (auto runtime = registry().runtimes[path].lock()) {
+  std::shared_ptr<Runtime> runtime;  // goes after the lock: its destructor takes it
+  std::unique_lock lock(registry().mutex);
+  Registry::Entry& entry = registry().runtimes[path];
+  // While the last owner closes it, ONNX Runtime would still hand out the environment that is about to go.
+  registry().closed.wait(lock, [&] {
+    runtime = entry.runtime.lock();
+    return runtime != nullptr || !entry.open;
+  });
+  if (runtime != nullptr) {
     if (threads > 1 && threads != runtime->threads_) {
       return fail(Code::kLibrary, "ONNX Runtime has one thread pool per process, and it has ", runtime->threads_,
                   " threads while another engine lives: ask for that number, for 1, or for 0 (whatever there is), not for ", threads,
@@ -56,10 +85,13 @@ Result<std::shared_ptr<Runtime>> Runtime::acquire(const std::string& library_pat
     }
     return runtime;
   }
-  std::shared_ptr<Runtime> runtime(new Runtime);
+  runtime.reset(new Runtime);
   runtime->path_ = path;
-  if (auto opened = runtime->open(wanted, verbosity); !opened) return opened.error();
-  registry().runtimes[path] = runtime;
+  entry = {runtime, true};
+  if (auto opened = runtime->open(wanted, verbosity); !opened) {
+    entry.runtime.reset();
+    return opened.error();
+  }
   return runtime;
 }
 
@@ -132,6 +164,9 @@ Runtime::~Runtime() {
     api_->ReleaseMemoryInfo(cpu_);
   }
   if (env_ != nullptr) api_->ReleaseEnv(env_);
+  const std::lock_guard lock(registry().mutex);
+  registry().runtimes[path_].open = false;
+  registry().closed.notify_all();
 }
 
 Status Runtime::check(OrtStatus* status, const std::string& context) const {
@@ -141,8 +176,10 @@ Status Runtime::check(OrtStatus* status, const std::string& context) const {
   api_->ReleaseStatus(status);
   // One line: what ONNX Runtime puts below its first line are stack traces and file names of its own build.
   if (const size_t end = text.find('\n'); end != std::string::npos) text.resize(end);
+  strip_source_places(text);
   Code ours = Code::kRunFailed;
-  if (text.find("is not a registered function/op") != std::string::npos || code == ORT_NOT_IMPLEMENTED) ours = Code::kUnsupported;
+  if (text.find("is not a registered function/op") != std::string::npos || text.find("No Op registered for") != std::string::npos ||
+      code == ORT_NOT_IMPLEMENTED) ours = Code::kUnsupported;
   else if (text.find("opset") != std::string::npos && text.find("support") != std::string::npos) ours = Code::kUnsupported;
   else if (code == ORT_NO_SUCHFILE) ours = Code::kNotFound;
   else if (code == ORT_INVALID_PROTOBUF || code == ORT_INVALID_GRAPH || code == ORT_NO_MODEL) ours = Code::kInvalidModel;

@@ -185,13 +185,14 @@ Result<Session> make_session(const std::shared_ptr<Runtime>& runtime, const Sess
   return Session(runtime, session, api.ReleaseSession);
 }
 
-Result<graph::Graph> optimise(const std::shared_ptr<Runtime>& runtime, const ModelSource& source, const ModelSettings& settings) {
+Result<graph::Graph> optimise(const std::shared_ptr<Runtime>& runtime, const ModelSource& source, const ModelSettings& settings,
+                              GraphOptimizationLevel level) {
   const Descriptor file(::memfd_create("parallax-optimised", MFD_CLOEXEC));
   if (file.get() < 0) return fail(Code::kIo, "cannot make a memory file for the optimised graph: ", std::strerror(errno));
   SessionSpec spec;
   spec.source = source;
   spec.settings = &settings;
-  spec.level = ORT_ENABLE_ALL;
+  spec.level = level;
   spec.prepack = false;  // nothing will run in this session
   spec.fix_dimensions = true;
   spec.save_path = "/proc/self/fd/" + std::to_string(file.get());

@@ -44,9 +44,10 @@ struct SessionSpec {
 
 Result<Session> make_session(const std::shared_ptr<Runtime>& runtime, const SessionSpec& spec);
 
-// The graph after ONNX Runtime's passes, through level ALL. Unchanged weights stay where they are in the model's external file.
-// Bound to the CPU it was made on (NCHWc layouts).
-Result<graph::Graph> optimise(const std::shared_ptr<Runtime>& runtime, const ModelSource& source, const ModelSettings& settings);
+// The graph after ONNX Runtime's passes, through `level`. Unchanged weights stay where they are in the model's external
+// file. Level ALL is bound to the CPU it was made on (NCHWc layouts); EXTENDED is portable, and what devices are offered.
+Result<graph::Graph> optimise(const std::shared_ptr<Runtime>& runtime, const ModelSource& source, const ModelSettings& settings,
+                              GraphOptimizationLevel level = ORT_ENABLE_ALL);
 
 // Sizes of the graph's inputs: all dims of an input, by value.
 using InputDims = std::map<graph::ValueId, std::vector<int64_t>>;

@@ -2,20 +2,20 @@
 //
 // What the paper leaves open, and what is done here:
 //   - Degrees count distinct neighbouring nodes. Initializers and graph inputs are no neighbours, so a node that reads
-//     nothing else has in-degree 0. In-degree 0 and 1 are one case, and so are out-degree 0 and 1: a first, a last and an
-//     isolated node are Sequential.
+//     nothing else has in-degree 0. In-degree 0 and 1 are one case, and so are out-degree 0 and 1: a first, a last and
+//     an isolated node are Sequential.
 //   - A node that carries a subgraph is Split-Merge whatever its degrees.
 //   - A chain grows along Sequential nodes only. It starts at a Sequential node that cannot extend another chain, at a
-//     Merger (which so heads the chain behind it), at a Splitter or at a Split-Merge. A Splitter or Split-Merge ends its
-//     chain at once, since its successors belong to several chains; it is a branch of one node. A control-flow node of
-//     out-degree 1 is also alone.
+//     Merger (which so heads the chain behind it), at a Splitter or at a Split-Merge. A Splitter or Split-Merge ends
+//     its chain at once, since its successors belong to several chains; it is a branch of one node. A control-flow node
+//     of out-degree 1 is also alone.
 //   - An accepted region is one vertex; its nodes share its class, and it is a branch of its own whatever its class:
 //     another device runs it.
 //   - So every node is in exactly one branch, and every branch is convex: each of its nodes but the first has no
 //     predecessor outside it, and each but the last no successor outside it.
 //   - Refinement: a region's N is the number of its operators, not 1; as one node it could never run beside anything.
-//   - A branch without counted FLOPs makes Fmax / Fmin meaningless and has nothing to gain: under Rule::kPaper its layer
-//     is not parallel, under Rule::kRelaxed it is set aside with the short ones.
+//   - A branch without counted FLOPs makes Fmax / Fmin meaningless and has nothing to gain: under Rule::kPaper its
+//     layer is not parallel, under Rule::kRelaxed it is set aside with the short ones.
 //   - Rule::kRelaxed groups greedily by falling F: the largest branch left opens a group and takes every following one
 //     within beta of it. A group of one runs alone.
 #pragma once

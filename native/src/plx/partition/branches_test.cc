@@ -54,8 +54,8 @@ TEST(Branches, SplitterIsAloneAndMergerHeadsWhatFollows) {
   const ValueId right = b.chain(s, 1);
   b.output(b.chain(b.op("Add", {left, right}), 1));
   const Plan plan = plan_of(b.build());
-  EXPECT_EQ(plan.classes, (std::vector<NodeClass>{kSequential, kSplitter, kSequential, kSequential, kSequential, kMerger,
-                                                  kSequential}));
+  EXPECT_EQ(plan.classes, (std::vector<NodeClass>{kSequential, kSplitter, kSequential, kSequential, kSequential,
+                                                  kMerger, kSequential}));
   EXPECT_EQ(branches(plan), (Lists{{0}, {1}, {2, 3}, {4}, {5, 6}}));
   EXPECT_EQ(layers(plan), (Lists{{0}, {1}, {2, 3}, {4}}));
   EXPECT_EQ(plan.branches[4].predecessors, (std::vector<int>{2, 3}));
@@ -186,7 +186,7 @@ TEST(Branches, BorderCountsEveryTensorOnceAndConstantsNever) {
   EXPECT_EQ(plan.branches[2].border_bytes, 80u + 40u + 4u);
 }
 
-// ---- refinement ------------------------------------------------------------------------------------------------------
+// ---- refinement -----------------------------------------------------------------------------------------------------
 
 Layer refine(Rule rule, const std::vector<std::pair<int, double>>& branches, double beta = 1.5) {
   Options options;

@@ -18,8 +18,8 @@ struct Costs {
 };
 Costs weigh(const Graph& graph, const graph::Shapes& shapes);
 
-// Sums the distinct tensors that cross the border of a set of nodes, constants apart: what is read but made outside, and
-// what is made inside and read outside or a graph output. Tensors of unknown size count nothing.
+// Sums the distinct tensors that cross the border of a set of nodes, constants apart: what is read but made outside,
+// and what is made inside and read outside or a graph output. Tensors of unknown size count nothing.
 class Borders {
  public:
   Borders(const Graph& graph, const Costs& costs)

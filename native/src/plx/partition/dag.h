@@ -39,8 +39,8 @@ Dag node_dag(const graph::Graph& graph);
 // classes are not convex; longest_path_levels tells.
 Dag contract(const Dag& dag, std::span<const int> class_of, int classes);
 
-// Kahn's algorithm: per vertex the number of edges on the longest path that ends there (the paper's algorithm 4 when the
-// vertices are branches). Empty if there is a cycle.
+// Kahn's algorithm: per vertex the number of edges on the longest path that ends there (the paper's algorithm 4 when
+// the vertices are branches). Empty if there is a cycle.
 std::vector<int> longest_path_levels(const Dag& dag);
 
 }  // namespace plx::partition

@@ -3,7 +3,9 @@
 // Plans speak of nodes and values by index, so the digest covers the tables in their order. It guards against mistakes,
 // not against an attacker: whoever forges one still has to get past validate(). Contents of initializers are left out,
 // so that retrained weights keep their plans.
+#include <algorithm>
 #include <cstdio>
+#include <cstring>
 
 #include "plx/partition/plan.h"
 
@@ -14,18 +16,20 @@ namespace {
 class Hasher {
  public:
   void add(std::string_view bytes) {
-    add(static_cast<uint64_t>(bytes.size()));
-    for (const char c : bytes) mix(static_cast<unsigned char>(c));
+    mix(bytes.size());
+    for (size_t at = 0; at < bytes.size(); at += 8) {
+      uint64_t word = 0;  // little-endian, as everything Parallax runs on
+      std::memcpy(&word, bytes.data() + at, std::min<size_t>(8, bytes.size() - at));
+      mix(word);
+    }
   }
-  void add(uint64_t number) {
-    for (int shift = 0; shift < 64; shift += 8) mix(static_cast<unsigned char>(number >> shift));
-  }
+  void add(uint64_t number) { mix(number); }
   void add(const std::vector<int32_t>& list) {
-    add(static_cast<uint64_t>(list.size()));
-    for (const int32_t item : list) add(static_cast<uint64_t>(item));
+    mix(list.size());
+    for (const int32_t item : list) mix(static_cast<uint64_t>(item));
   }
   void add(const std::vector<std::string_view>& list) {
-    add(static_cast<uint64_t>(list.size()));
+    mix(list.size());
     for (const std::string_view item : list) add(item);
   }
   std::string text() const {
@@ -36,11 +40,13 @@ class Hasher {
   }
 
  private:
-  // FNV-1a twice, with different constants and, in the second lane, a rotation.
-  void mix(unsigned char byte) {
-    first_ = (first_ ^ byte) * 0x100000001b3u;
-    second_ = (second_ ^ byte) * 0x9e3779b97f4a7c15u;
-    second_ = second_ << 23 | second_ >> 41;
+  // FNV-1a on words instead of bytes, twice with different constants. Multiplication carries upwards only, so each lane
+  // brings its high bits back down.
+  void mix(uint64_t word) {
+    first_ = (first_ ^ word) * 0x9e3779b97f4a7c15u;
+    first_ ^= first_ >> 32;
+    second_ = (second_ ^ word) * 0xc2b2ae3d27d4eb4fu;
+    second_ = second_ << 29 | second_ >> 35;
   }
   uint64_t first_ = 0xcbf29ce484222325u;
   uint64_t second_ = 0x6c62272e07bb0142u;

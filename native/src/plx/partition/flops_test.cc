@@ -75,8 +75,8 @@ TEST(Flops, Table8AndItsExtensions) {
        doubled(5 * 11 * 7)},
       {"Einsum, ellipsis", "Einsum", {Dims{2, 3, 5, 7}, Dims{7, 11}}, Dims{2, 3, 5, 11},
        {string_attr("equation", "...ik,kj->...ij")}, doubled(6 * 5 * 11 * 7)},
-      {"Einsum of the wrong rank", "Einsum", {Dims{5}, Dims{7, 11}}, Dims{5, 11}, {string_attr("equation", "ik,kj->ij")},
-       std::nullopt},
+      {"Einsum of the wrong rank", "Einsum", {Dims{5}, Dims{7, 11}}, Dims{5, 11},
+       {string_attr("equation", "ik,kj->ij")}, std::nullopt},
       // 10 steps, batch 2; 4 gates of 6 over 3 inputs and 6 states
       {"LSTM", "LSTM", {Dims{10, 2, 3}, Dims{1, 24, 3}, Dims{1, 24, 6}}, Dims{10, 1, 2, 6}, {},
        doubled(20 * (72 + 144))},

@@ -158,7 +158,7 @@ class GraphBuilder {
   Built built_;
 };
 
-// ---- random graphs: every kind of thing a plan has to cope with, from a seed -----------------------------------------
+// ---- random graphs: every kind of thing a plan has to cope with, from a seed ----------------------------------------
 
 struct RandomGraph {
   int nodes = 40;

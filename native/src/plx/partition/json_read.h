@@ -1,7 +1,7 @@
 // Reading JSON that may be hostile: every access says what it expects and complains with the place.
 //
-// A JsonAt is a value together with its place, kept as a chain to its parents (which therefore must outlive it: they are
-// locals of the callers), so that a path is put together only when something is wrong. Complaints are thrown as
+// A JsonAt is a value together with its place, kept as a chain to its parents (which therefore must outlive it: they
+// are locals of the callers), so that a path is put together only when something is wrong. Complaints are thrown as
 // JsonError and, like the library's own exceptions, caught by the function that began reading.
 #pragma once
 

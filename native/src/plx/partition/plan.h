@@ -80,8 +80,8 @@ struct Branch {
 
 struct Layer {
   std::vector<int> branches;
-  // Sets of branches that may run together; every other branch of the layer runs alone. Rule::kPaper has at most one group, the
-  // whole layer; Rule::kRelaxed may have several.
+  // Sets of branches that may run together; every other branch of the layer runs alone. Rule::kPaper has at most one
+  // group, the whole layer; Rule::kRelaxed may have several.
   std::vector<std::vector<int>> groups;
   std::string reason;  // why the layer is not parallel; empty when it is
   bool parallel() const { return !groups.empty(); }
@@ -128,9 +128,10 @@ struct Plan {
 // Analyses and cuts. `shapes` has an entry per value (unknown ones count nothing, see Plan::unknown_sizes).
 Result<Plan> make_plan(const Graph& graph, const graph::Shapes& shapes, const Options& options);
 
-// Re-checks a plan from the graph alone, sharing no code with make_plan: every node in exactly one branch, every branch in one
-// layer later than its predecessors', every node in exactly one unit or alias, no cycle between units, unit order a
-// topological one, every unit's inputs and outputs exactly right, every input produced before use, groups disjoint, classes right.
+// Re-checks a plan from the graph alone, sharing no code with make_plan: every node in exactly one branch, every branch
+// in one layer later than its predecessors', every node in exactly one unit or alias, no cycle between units, unit
+// order a topological one, every unit's inputs and outputs exactly right, every input produced before use, groups
+// disjoint, classes right.
 Status validate(const Graph& graph, const Plan& plan);
 
 std::string digest(const Graph& graph);  // of structure: operators, names, edges, attributes; not of weights

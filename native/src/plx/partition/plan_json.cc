@@ -1,8 +1,8 @@
 // Plans as JSON, schema "parallax-plan", version 1.
 //
 // What is read back are indices and numbers; the names beside them (node names, operators, value names) are for people
-// and tools, and ignored on reading. Unknown keys are ignored too, so that a later version may add some; a later version
-// that changes a meaning raises the number.
+// and tools, and ignored on reading. Unknown keys are ignored too, so that a later version may add some; a later
+// version that changes a meaning raises the number.
 #include "plx/partition/json_read.h"
 #include "plx/partition/plan.h"
 

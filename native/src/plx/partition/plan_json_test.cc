@@ -223,13 +223,13 @@ TEST(PlanJson, GarbageIsRefusedOrValid) {
     }
     check(text);
   }
-  static const char* const numbers[] = {"-1", "99999", "2147483647", "-2147483648", "1e308", "18446744073709551615", "0"};
+  static const char* const numbers[] = {"-1",          "99999", "2147483647",           "0",
+                                        "-2147483648", "1e308", "18446744073709551615"};
+  const auto digit = [&](size_t at) { return at < good.size() && good[at] >= '0' && good[at] <= '9'; };
   for (size_t at = 0; at < good.size(); ++at) {
-    if (!isdigit(static_cast<unsigned char>(good[at])) || (at > 0 && isdigit(static_cast<unsigned char>(good[at - 1])))) {
-      continue;
-    }
+    if (!digit(at) || (at > 0 && digit(at - 1))) continue;
     size_t end = at;
-    while (end < good.size() && isdigit(static_cast<unsigned char>(good[end]))) ++end;
+    while (digit(end)) ++end;
     for (const char* number : numbers) check(good.substr(0, at) + number + good.substr(end));
   }
   EXPECT_GT(refused, 3000u);

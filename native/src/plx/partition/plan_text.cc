@@ -1,5 +1,5 @@
-// Plans as a person reads them. Runs of layers with one branch each are one line, and lists that would fill screens are cut
-// to their largest members, so that a plan of 500 branches stays readable; the JSON form has everything.
+// Plans as a person reads them. Runs of layers with one branch each are one line, and lists that would fill screens are
+// cut to their largest members, so that a plan of 500 branches stays readable; the JSON form has everything.
 #include <algorithm>
 #include <cstdio>
 

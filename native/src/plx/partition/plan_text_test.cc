@@ -58,8 +58,8 @@ TEST(PlanText, RegionsAndUnknownSizes) {
   EXPECT_NE(text.find("        1 node counts 0: a size is not known\n"), std::string::npos) << text;
   EXPECT_NE(text.find("Delegate regions for 'gpu': 2 candidates, 1 accepted (not cut out: units whole)\n"
                       "  region 0: N 3, F 3.22 G MACs, B 8.39 MB, device 488 us, CPU 3.22 s: accepted\n"
-                      "  region 1: N 1, F 1.05 M MACs, B 8.39 MB, device 364 us, CPU 1.05 ms: given back, N is 1, fewer "
-                      "than 3\n"),
+                      "  region 1: N 1, F 1.05 M MACs, B 8.39 MB, device 364 us, CPU 1.05 ms: given back, N is 1, "
+                      "fewer than 3\n"),
             std::string::npos) << text;
   EXPECT_NE(text.find("region 0; serial: one branch"), std::string::npos) << text;
 }

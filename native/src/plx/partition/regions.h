@@ -8,8 +8,9 @@
 //   1. In linear time: run everything that cannot be taken as soon as possible, then everything that can, and so on in
 //      turns (epochs). What is connected within one turn is a set.
 //   2. Sets joined by an edge are merged as long as no other path leads from one to the other. Each try is a search
-//      bounded by longest-path levels; all tries together by kMergeBudget times the graph's size, after which sets stay as
-//      they are: still sound, perhaps not maximal. Without hitting that bound no two joined sets can be merged further.
+//      bounded by longest-path levels; all tries together by kMergeBudget times the graph's size, after which sets stay
+//      as they are: still sound, perhaps not maximal. Without hitting that bound no two joined sets can be merged
+//      further.
 #pragma once
 
 #include <vector>

@@ -80,7 +80,7 @@ TEST(Regions, RandomOnesAreConnectedAcyclicTogetherAndMaximal) {
   }
 }
 
-// ---- judging ---------------------------------------------------------------------------------------------------------
+// ---- judging --------------------------------------------------------------------------------------------------------
 
 Region judged(size_t nodes, double macs, uint64_t bytes, DeviceProfile profile = gpu_profile()) {
   Region region;
@@ -169,7 +169,7 @@ TEST(Regions, UnknownSizesDomainsAndSubgraphsAreNotTaken) {
   EXPECT_FALSE(regions[0].accepted);
 }
 
-// ---- profiles --------------------------------------------------------------------------------------------------------
+// ---- profiles -------------------------------------------------------------------------------------------------------
 
 TEST(DeviceProfile, FromJson) {
   const auto profile = device_profile_from_json(

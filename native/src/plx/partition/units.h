@@ -3,8 +3,8 @@
 // Nodes are grouped as Options::units says (one group in all, or one per layer, branch or node; accepted regions apart,
 // except in the whole graph). Such groups never depend on one another in a circle: branches and regions are convex
 // together, and layers are levels of them. Then view operators leave their groups and become aliases, which is safe:
-//   - a leading view, whose inputs all come from outside its group: what depends on it already depended on the group, and
-//     it depends only on what came before the group;
+//   - a leading view, whose inputs all come from outside its group: what depends on it already depended on the group,
+//     and it depends only on what came before the group;
 //   - a trailing view, read outside its group only, whose other inputs come from outside: it depends on its group, as
 //     all its readers did.
 // In a group of views only every view is a leading one, so such a group vanishes. A view stays work, though,

@@ -1,5 +1,5 @@
-// The independent check. It shares no code with make_plan: degrees, regions, chains, units and their borders are worked out
-// anew from the graph, in the plainest way, and compared. The plan may be anything, also the work of somebody who
+// The independent check. It shares no code with make_plan: degrees, regions, chains, units and their borders are worked
+// out anew from the graph, in the plainest way, and compared. The plan may be anything, also the work of somebody who
 // means harm: no index is used before its range has been checked, and time and memory are bounded by the sizes of plan
 // and graph. What is an estimate (FLOPs, bytes) cannot be checked without shapes and only has to be a sane number.
 #include <algorithm>
@@ -23,9 +23,9 @@ Status refuse(Parts&&... parts) {
 
 bool sane(double number) { return std::isfinite(number) && number >= 0; }
 
-std::vector<int> sorted(std::vector<int> list) {
+void sort_unique(std::vector<int>& list) {
   std::sort(list.begin(), list.end());
-  return list;
+  list.erase(std::unique(list.begin(), list.end()), list.end());
 }
 
 class Validator {
@@ -86,8 +86,8 @@ class Validator {
     const DeviceProfile& d = *o.device;
     if (d.name.empty() || d.min_nodes < 1 || !sane(d.min_macs) || !sane(d.max_bytes_per_mac) || !sane(d.latency_s) ||
         !sane(d.r_acc) || !sane(d.b_bw) || !sane(d.r_cpu) || d.r_acc < 1 || d.b_bw < 1 || d.r_cpu < 1) {
-      return refuse("options: device '", printable(d.name), "': it needs a name, rates and min_nodes of at least 1, and "
-                    "no negative number");
+      return refuse("options: device '", printable(d.name), "': it needs a name, rates and min_nodes of at least 1, "
+                    "and no negative number");
     }
     return {};
   }
@@ -181,10 +181,7 @@ class Validator {
       }
     }
     for (auto* lists : {&before_, &after_}) {
-      for (auto& list : *lists) {
-        std::sort(list.begin(), list.end());
-        list.erase(std::unique(list.begin(), list.end()), list.end());
-      }
+      for (auto& list : *lists) sort_unique(list);
     }
     for (int node = 0; node < nodes_; ++node) {
       const size_t in = before_[item(node)].size();
@@ -261,8 +258,8 @@ class Validator {
     }
     for (size_t b = 0; b < plan_.branches.size(); ++b) {
       const Branch& branch = plan_.branches[b];
-      std::vector<int> list = sorted(std::move(expected[b]));
-      list.erase(std::unique(list.begin(), list.end()), list.end());
+      std::vector<int>& list = expected[b];
+      sort_unique(list);
       if (branch.predecessors != list) return refuse("branch ", b, ": its predecessors are not what the graph says");
       if (branch.layer < 0 || static_cast<size_t>(branch.layer) >= plan_.layers.size()) {
         return refuse("branch ", b, ": layer ", branch.layer, " does not exist; there are ", plan_.layers.size());
@@ -333,8 +330,10 @@ class Validator {
   }
 
   Status census() {
-    std::set<int> items;
-    for (int node = 0; node < nodes_; ++node) items.insert(item(node));
+    size_t items = 0;  // a region counts with its first node
+    for (int node = 0; node < nodes_; ++node) {
+      if (region_of_[node] < 0 || plan_.regions[region_of_[node]].nodes.front() == node) ++items;
+    }
     size_t parallel = 0;
     size_t most = 0;
     for (const Layer& layer : plan_.layers) {
@@ -342,7 +341,7 @@ class Validator {
       most = std::max(most, layer.branches.size());
     }
     const Census& c = plan_.cut;
-    if (c.nodes != items.size() || c.branches != plan_.branches.size() || c.layers != plan_.layers.size() ||
+    if (c.nodes != items || c.branches != plan_.branches.size() || c.layers != plan_.layers.size() ||
         c.parallel_layers != parallel || c.most_branches != most) {
       return refuse("census: its counts are not those of the plan");
     }
@@ -462,24 +461,36 @@ class Validator {
     return first;
   }
 
-  Status value_list(const std::string& owner, const std::vector<ValueId>& list, std::set<ValueId> expected) const {
+  Status value_list(const std::string& owner, std::vector<ValueId> list, std::vector<ValueId> expected) const {
     for (const ValueId value : list) {
       if (value < 0 || static_cast<size_t>(value) >= graph_.values.size()) {
         return refuse(owner, ": value ", value, " does not exist; the graph has ", graph_.values.size());
       }
-      if (expected.erase(value) == 0) {
-        return refuse(owner, ": ", describe_value(graph_, value), " is listed twice or does not belong there");
+    }
+    std::sort(list.begin(), list.end());
+    sort_unique(expected);
+    if (list == expected) return {};
+    if (const auto twice = std::adjacent_find(list.begin(), list.end()); twice != list.end()) {
+      return refuse(owner, ": ", describe_value(graph_, *twice), " is listed twice");
+    }
+    for (const ValueId value : list) {
+      if (!std::binary_search(expected.begin(), expected.end(), value)) {
+        return refuse(owner, ": ", describe_value(graph_, value), " does not belong there");
       }
     }
-    if (!expected.empty()) return refuse(owner, ": ", describe_value(graph_, *expected.begin()), " is missing");
+    for (const ValueId value : expected) {
+      if (!std::binary_search(list.begin(), list.end(), value)) {
+        return refuse(owner, ": ", describe_value(graph_, value), " is missing");
+      }
+    }
     return {};
   }
 
   Status unit_borders() {
     for (size_t u = 0; u < plan_.units.size(); ++u) {
       const Unit& unit = plan_.units[u];
-      std::set<ValueId> in;
-      std::set<ValueId> out;
+      std::vector<ValueId> in;
+      std::vector<ValueId> out;
       for (const NodeId node : unit.nodes) {
         for (const ValueId value : reads(node)) {
           const graph::Value& v = graph_.values[value];
@@ -487,7 +498,7 @@ class Validator {
           if (v.producer == kNone && !v.is_input) {
             return refuse("unit ", u, ": nothing makes ", describe_value(graph_, value));
           }
-          if (v.producer == kNone || unit_of_[v.producer] != static_cast<int>(u)) in.insert(value);
+          if (v.producer == kNone || unit_of_[v.producer] != static_cast<int>(u)) in.push_back(value);
         }
         for (const ValueId value : graph_.nodes[node].outputs) {
           if (value == kNone) continue;
@@ -495,7 +506,7 @@ class Validator {
           for (const NodeId reader : graph_.values[value].consumers) {
             leaves = leaves || unit_of_[reader] != static_cast<int>(u);
           }
-          if (leaves) out.insert(value);
+          if (leaves) out.push_back(value);
         }
       }
       const std::string me = "unit " + std::to_string(u);
@@ -510,36 +521,37 @@ class Validator {
     std::vector<std::vector<int>> through(nodes_);  // of aliases: the units they depend on
     size_t budget = size_t{1} << 25;
     // What a node reads inside its own unit is no dependency; what comes back to it through an alias is a cycle.
-    const auto add_needs = [&](NodeId node, std::set<int>& units) {
+    const auto add_needs = [&](NodeId node, std::vector<int>& units) {
       for (const ValueId value : reads(node)) {
         const NodeId producer = graph_.values[value].producer;
         if (producer == kNone) continue;
         if (unit_of_[producer] >= 0) {
-          if (unit_of_[producer] != unit_of_[node]) units.insert(unit_of_[producer]);
+          if (unit_of_[producer] != unit_of_[node]) units.push_back(unit_of_[producer]);
           continue;
         }
         if (through[producer].size() > budget) return false;
         budget -= through[producer].size();
-        units.insert(through[producer].begin(), through[producer].end());
+        units.insert(units.end(), through[producer].begin(), through[producer].end());
       }
       return true;
     };
     const auto endless = [] { return refuse("aliases: they depend on one another in too many ways"); };
     for (const Alias& alias : plan_.aliases) {
-      std::set<int> units;
+      std::vector<int>& units = through[alias.node];
       if (!add_needs(alias.node, units)) return endless();
-      through[alias.node].assign(units.begin(), units.end());
+      sort_unique(units);
     }
     for (size_t u = 0; u < plan_.units.size(); ++u) {
       const Unit& unit = plan_.units[u];
-      std::set<int> units;
+      std::vector<int> units;
       for (const NodeId node : unit.nodes) {
         if (!add_needs(node, units)) return endless();
       }
-      if (!units.empty() && *units.rbegin() >= static_cast<int>(u)) {
-        return refuse("unit ", u, ": depends on unit ", *units.rbegin(), ", which does not run before it");
+      sort_unique(units);
+      if (!units.empty() && units.back() >= static_cast<int>(u)) {
+        return refuse("unit ", u, ": depends on unit ", units.back(), ", which does not run before it");
       }
-      if (!std::equal(unit.predecessors.begin(), unit.predecessors.end(), units.begin(), units.end())) {
+      if (unit.predecessors != units) {
         return refuse("unit ", u, ": its predecessors are not what the graph says");
       }
     }

@@ -126,7 +126,8 @@ TEST(Validate, Regions) {
 TEST(Validate, ClassesAndBranches) {
   const auto branch = [](int b, auto change) { return [=](Plan& p) { change(p.branches[b]); }; };
   refuses(Units::kBranches, {
-      {"class", [](Plan& p) { p.classes[4] = NodeClass::kSequential; }, "node 4 'n4' (Sort) is splitter, not sequential"},
+      {"class", [](Plan& p) { p.classes[4] = NodeClass::kSequential; },
+       "node 4 'n4' (Sort) is splitter, not sequential"},
       {"garbage class", [](Plan& p) { p.classes[4] = static_cast<NodeClass>(77); }, "is splitter, not unknown"},
       {"too few classes", [](Plan& p) { p.classes.pop_back(); }, "classes: 16 for 17 nodes"},
       {"too many classes", [](Plan& p) { p.classes.push_back(NodeClass::kMerger); }, "classes: 18 for 17 nodes"},

@@ -89,7 +89,7 @@ Result<std::shared_ptr<CompiledPlan>> CompiledPlan::make(std::shared_ptr<const S
     const graph::Initializer& init = graph.initializers[value.initializer];
     if (init.sparse || init.element == graph::ElementType::kString) {
       return fail(Code::kUnsupported, "the graph hands out the ", init.sparse ? "sparse" : "string", " constant '", value.name,
-                  "' as it is; only units=whole can do that");
+                  "' as it is: put an Identity before that output and use units=whole");
     }
     auto constant = tensor_over(c.subject_->runtime, value.name, init);
     if (!constant) return constant.error();

@@ -91,7 +91,7 @@ inline std::string strings() {
   Model m;
   m.input("s", kText, {"n"}).input("i", kInt, {"k"}).output("t", kText, {"k"}).output("same", kText, {"n"}).output("l", kText, {"n"});
   m.initializer("greeting", TensorBytes(kText, {1}).strings({"hello"}));
-  m.node("StringNormalizer", {"s"}, {"l"}, {attr("case_change_action", "LOWER"), attr("is_case_sensitive", 1)});
+  m.node("StringNormalizer", {"s"}, {"l"}, {attr("case_change_action", "LOWER"), attr("is_case_sensitive", 1), attr("locale", "C")});
   m.node("Concat", {"l", "greeting"}, {"more"}, {attr("axis", 0)}).node("Gather", {"more", "i"}, {"t"}).node("Identity", {"s"}, {"same"});
   return m.bytes();
 }

@@ -204,6 +204,8 @@ struct Session::Impl {
     has_run = false;
     known.clear();  // offsets belong to an order
     active = nullptr;
+    shapes_changed = true;
+    for (Output& output : outputs) output.value = nullptr;
     if (unsettled.empty()) {
       unsettled.resize(slots);
       for (size_t i = 0; i < slots; ++i) unsettled[i] = !slot(static_cast<int>(i)).settled;
@@ -219,8 +221,11 @@ struct Session::Impl {
 
   // ---- running ----
   Status run() {
-    if (cancelled.exchange(false)) {
+    {
+      const std::lock_guard lock(cancel_mutex);
+      // Always both: a cancel that fell between the last run and this one must not stop this one.
       if (OrtStatus* s = api.RunOptionsUnsetTerminate(run_options)) api.ReleaseStatus(s);
+      cancelled.store(false);
     }
     for (size_t i = 0; i < inputs.size(); ++i) {
       if (!inputs[i].value) {
@@ -547,6 +552,8 @@ struct Session::Impl {
       if (!value) return value.error();
       shapes.preset[s] = value.take();
     }
+    // A new preset may lie at an old one's address: publish() must not take it for the same.
+    for (Output& output : outputs) output.value = nullptr;
     shapes.block_epoch = block_epoch;
     shapes.binding_epoch = binding_epoch;
     return {};
@@ -608,6 +615,7 @@ struct Session::Impl {
   std::shared_ptr<ort::Runtime> runtime;
   const OrtApi& api;
   mutable std::mutex mutex;
+  std::mutex cancel_mutex;  // held for a moment, never during a run: flag and run options change together
   std::atomic<bool> cancelled{false};
   OrtRunOptions* run_options = nullptr;
 
@@ -735,21 +743,19 @@ Status Session::bind_input_strings(size_t index, std::span<const int64_t> dims, 
       return fail(Code::kInvalidArgument, "input '", declared.name, "' wants the shape ", text(*declared.type.shape), ", not ", text(dims));
     }
   }
-  std::vector<std::string> strings;
-  std::vector<const char*> pointers;
+  if (count != 0 && offsets == nullptr) return fail(Code::kInvalidArgument, "the strings of input '", declared.name, "' have no offsets");
+  OrtValue* raw = nullptr;
+  if (auto s = m.runtime->check(m.api.CreateTensorAsOrtValue(m.runtime->allocator(), dims.data(), dims.size(),
+                                                             ONNX_TENSOR_ELEMENT_DATA_TYPE_STRING, &raw),
+                                "cannot make a string tensor"); !s) return s;
+  ort::Value value(m.runtime, raw, m.api.ReleaseValue);
   for (uint64_t i = 0; i < count; ++i) {
     const size_t end = i + 1 < count ? offsets[i + 1] : bytes.size();
     if (offsets[i] > end || end > bytes.size()) return fail(Code::kInvalidArgument, "the strings of input '", declared.name, "' have offsets out of order");
-    strings.emplace_back(bytes.substr(offsets[i], end - offsets[i]));
-  }
-  for (const std::string& s : strings) pointers.push_back(s.c_str());
-  OrtAllocator* allocator = m.runtime->allocator();
-  OrtValue* raw = nullptr;
-  if (auto s = m.runtime->check(m.api.CreateTensorAsOrtValue(allocator, dims.data(), dims.size(), ONNX_TENSOR_ELEMENT_DATA_TYPE_STRING, &raw),
-                                "cannot make a string tensor"); !s) return s;
-  ort::Value value(m.runtime, raw, m.api.ReleaseValue);
-  if (count != 0) {
-    if (auto s = m.runtime->check(m.api.FillStringTensor(raw, pointers.data(), pointers.size()), "cannot fill a string tensor"); !s) return s;
+    const size_t length = end - offsets[i];
+    char* place = nullptr;
+    if (auto s = m.runtime->check(m.api.GetResizedStringTensorElementBuffer(raw, i, length, &place), "cannot fill a string tensor"); !s) return s;
+    if (length != 0) std::memcpy(place, bytes.data() + offsets[i], length);
   }
   Impl::Input& input = m.inputs[index];
   input.value = std::move(value);
@@ -823,6 +829,7 @@ Result<std::vector<std::string>> Session::output_strings(size_t index) {
     return fail(Code::kInvalidArgument, "output '", name, "' holds ", graph::element_type_name(view->element), ", not strings");
   }
   const OrtValue* value = m.outputs[index].value;
+  if (value == nullptr) return fail(Code::kInvalidArgument, "output '", name, "' is not there any more: run the session first");
   size_t count = 1;
   for (const int64_t dim : view->dims) count *= static_cast<size_t>(dim);
   std::vector<std::string> strings(count);
@@ -870,8 +877,9 @@ std::string Session::report_json() const {
 }
 
 void Session::cancel() noexcept {
-  impl_->cancelled.store(true);
+  const std::lock_guard lock(impl_->cancel_mutex);
   if (OrtStatus* status = impl_->api.RunOptionsSetTerminate(impl_->run_options)) impl_->api.ReleaseStatus(status);
+  impl_->cancelled.store(true);
 }
 
 }  // namespace plx::schedule

@@ -7,7 +7,7 @@
 // then on. The price of this design is one slower run per new set of input shapes; shape inference would cost 6 to 15 ms
 // instead. Up to kShapesKept sets of shapes are remembered, the least recently used goes first.
 //
-// Threads: one mutex; calls from several threads run one after the other. cancel() takes no lock.
+// Threads: one mutex; calls from several threads run one after the other. cancel() waits for none of them.
 // Steady state: a run at known shapes allocates nothing here.
 #pragma once
 

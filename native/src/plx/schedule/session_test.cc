@@ -111,6 +111,24 @@ TEST(Results, OfOneOutputNamedTwiceInSeveralPlaces) {
   expect_plain_results(m.bytes(), {{noise({4}, 1)}});
 }
 
+TEST(Results, TextConstantsHandedOutAreUnsupportedAndSayWhatHelps) {
+  Model m;
+  m.input("x", kFloat, {1}).initializer("t", TensorBytes(kText, {1}).strings({"a"})).node("Abs", {"x"}, {"y"}).output("y", kFloat, {1}).output("t", kText, {1});
+  Loaded loaded(m.bytes());
+  for (const Units units : {Units::kWhole, Units::kNodes}) {
+    auto session = loaded->make_session(loaded.plan(units), 0);
+    ASSERT_FALSE(session);
+    EXPECT_EQ(session.error().code, Code::kUnsupported);
+    EXPECT_NE(session.error().message.find("'t'"), std::string::npos);
+  }
+  Model helped;
+  helped.initializer("t", TensorBytes(kText, {1}).strings({"a"})).node("Identity", {"t"}, {"y"}).output("y", kText, {1});
+  Loaded loaded_again(helped.bytes());
+  const auto session = loaded_again.session(Units::kWhole);
+  must(session->run());
+  EXPECT_EQ(read_output(*session, 0), text_of({1}, {"a"}));
+}
+
 // ---- shapes and memory -----------------------------------------------------------------------------------------------
 
 TEST(Shapes, AreRememberedUpToALimitAndStayRight) {

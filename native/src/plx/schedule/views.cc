@@ -71,7 +71,8 @@ Result<std::vector<int64_t>> view_dims(const graph::Node& node, std::span<const 
   std::vector<bool> chosen(static_cast<size_t>(out_rank), false);
   for (int64_t axis : axes) {
     if (axis < 0) axis += out_rank;
-    if (axis < 0 || axis >= out_rank || chosen[static_cast<size_t>(axis)]) {
+    const bool twice = axis >= 0 && axis < out_rank && chosen[static_cast<size_t>(axis)];
+    if (axis < 0 || axis >= out_rank || (twice && !squeeze)) {  // Squeeze may name an axis twice
       return wrong("has axes " + text(axes) + " that do not fit its input " + text(dims));
     }
     chosen[static_cast<size_t>(axis)] = true;

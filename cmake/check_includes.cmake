@@ -1,0 +1,18 @@
+# Run with cmake -P: fails if a file of module NAME includes a module that is not NAME or one of DEPENDS
+# (in tests also TEST_DEPENDS).
+cmake_minimum_required(VERSION 3.25)
+file(GLOB_RECURSE files "${FOLDER}/*.h" "${FOLDER}/*.cc")
+foreach(file IN LISTS files)
+  set(allowed ${NAME} ${DEPENDS})
+  if(file MATCHES "_(test|testing)\\.(cc|h)$")
+    list(APPEND allowed ${TEST_DEPENDS})
+  endif()
+  file(STRINGS "${file}" includes REGEX "^#include \"")
+  foreach(line IN LISTS includes)
+    if(NOT line MATCHES "^#include \"plx/([a-z]+)/")
+      message(SEND_ERROR "${file}: ${line}\n  includes are written from native/src: \"plx/<module>/<file>.h\"")
+    elseif(NOT CMAKE_MATCH_1 IN_LIST allowed)
+      message(SEND_ERROR "${file}: ${line}\n  module ${NAME} may include only: ${allowed}")
+    endif()
+  endforeach()
+endforeach()
