@@ -44,9 +44,10 @@ struct plx_session {
 
 namespace {
 
+// A status that cannot be made would be an error lost: this one is there already, and never released.
+plx_status out_of_memory{Error{Code::kMemoryBudget, "out of memory", 0, 0}};
+
 plx_status* to_status(Error error) {
-  // A status that cannot be made would be an error lost.
-  static plx_status out_of_memory{Error{Code::kMemoryBudget, "out of memory", 0, 0}};
   auto* status = new (std::nothrow) plx_status{std::move(error)};
   return status != nullptr ? status : &out_of_memory;
 }
@@ -89,6 +90,11 @@ plx::Status put_text(std::string text, plx_text** out) {
 
 plx::Result<plx::ort::ModelSettings> settings_of(const plx_model_options& options) {
   plx::ort::ModelSettings settings;
+  if (options.custom_op_library_count != 0 && options.custom_op_libraries == nullptr) return missing("custom_op_libraries");
+  if (options.config_count != 0 && options.config_keys == nullptr) return missing("config_keys");
+  if (options.config_count != 0 && options.config_values == nullptr) return missing("config_values");
+  if (options.dimension_count != 0 && options.dimension_names == nullptr) return missing("dimension_names");
+  if (options.dimension_count != 0 && options.dimension_values == nullptr) return missing("dimension_values");
   for (size_t i = 0; i < options.custom_op_library_count; ++i) {
     if (options.custom_op_libraries[i] == nullptr) return missing("a custom-operator library");
     settings.custom_op_libraries.emplace_back(options.custom_op_libraries[i]);
@@ -134,10 +140,13 @@ plx::Result<plx::engine::PlanRequest> request_of(const plx_plan_options& options
       request.options.device = profile.take();
     }
   }
+  if (options.shape_count != 0 && options.shape_names == nullptr) return missing("shape_names");
+  if (options.shape_count != 0 && options.shape_ranks == nullptr) return missing("shape_ranks");
   const int64_t* dims = options.shape_dims;
   for (size_t i = 0; i < options.shape_count; ++i) {
     if (options.shape_names[i] == nullptr) return missing("the name of a shape");
     const size_t rank = options.shape_ranks[i];
+    if (rank != 0 && dims == nullptr) return missing("shape_dims");
     request.shapes.emplace_back(options.shape_names[i], std::vector<int64_t>(dims, dims + rank));
     dims += rank;
   }
@@ -164,7 +173,7 @@ const char* plx_status_message(const plx_status* status) { return status == null
 uint64_t plx_status_requested_bytes(const plx_status* status) { return status == nullptr ? 0 : status->error.requested_bytes; }
 uint64_t plx_status_available_bytes(const plx_status* status) { return status == nullptr ? 0 : status->error.available_bytes; }
 void plx_status_release(plx_status* status) {
-  if (status != nullptr && status->error.message != "out of memory") delete status;
+  if (status != &out_of_memory) delete status;
 }
 
 const char* plx_text_data(const plx_text* text) { return text == nullptr ? "" : text->text.c_str(); }
@@ -364,6 +373,9 @@ plx_status* plx_session_bind_output(plx_session* session, size_t index, const pl
 plx_status* plx_session_run(plx_session* session, plx_run_info* info) {
   return guarded([&]() -> plx::Status {
     if (session == nullptr) return missing("session");
+    if (info != nullptr && info->struct_size < sizeof *info) {
+      return fail(Code::kInvalidArgument, "plx_run_info.struct_size is ", info->struct_size, "; set it to sizeof(plx_run_info)");
+    }
     if (auto status = session->session->run(); !status) return status;
     if (info != nullptr) info->outputs_generation = session->session->outputs_generation();
     return {};

@@ -194,6 +194,9 @@ Result<std::shared_ptr<PlanHandle>> Model::make_plan(const PlanRequest& request)
   if (!plan) return plan.error();
   handle->plan = std::make_shared<const partition::Plan>(plan.take());
   const std::lock_guard lock(mutex_);
+  for (const auto& [known, plan_made] : plans_) {
+    if (known == key) return plan_made;  // another thread was faster: one plan for all who ask alike
+  }
   plans_.emplace_front(key, handle);
   if (plans_.size() > kPlansKept) plans_.pop_back();
   return handle;

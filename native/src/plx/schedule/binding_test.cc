@@ -292,6 +292,25 @@ TEST(BindStrings, KeepsEveryByte) {
   EXPECT_EQ(read_output(*session, 0), text);
 }
 
+TEST(BindStrings, TextHandedOutAsItCameGoesWithItsInput) {
+  Model m;
+  m.input("s", kText, {"n"}).output("s", kText, {"n"}).node("Identity", {"s"}, {"y"}).output("y", kText, {"n"});
+  Loaded loaded(m.bytes());
+  for (const Units units : kAllUnits) {
+    const auto session = loaded.session(units);
+    const Tensor first = text_of({1}, {"a string longer than any small buffer"});
+    const Tensor second = text_of({2}, {"b", "c"});
+    must(bind(*session, 0, first));
+    must(session->run());
+    EXPECT_EQ(outputs(*session, 2), (Tensors{first, first}));
+    must(bind(*session, 0, second));
+    expect_error(status_of(session->output_strings(0)), Code::kInvalidArgument, {"run the session"});
+    EXPECT_EQ(must(session->output_strings(1)), first.strings);
+    must(session->run());
+    EXPECT_EQ(outputs(*session, 2), (Tensors{second, second}));
+  }
+}
+
 TEST(BindOutput, RefusesWhatCannotBe) {
   Loaded loaded(add_relu());
   const auto session = loaded.session(Units::kNodes);

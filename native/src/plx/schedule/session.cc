@@ -758,6 +758,9 @@ Status Session::bind_input_strings(size_t index, std::span<const int64_t> dims, 
     if (length != 0) std::memcpy(place, bytes.data() + offsets[i], length);
   }
   Impl::Input& input = m.inputs[index];
+  for (Impl::Output& output : m.outputs) {
+    if (output.value == input.value.get()) output.value = nullptr;  // handed out as it came, and gone now
+  }
   input.value = std::move(value);
   input.dims.assign(dims.begin(), dims.end());
   input.element = graph::ElementType::kString;

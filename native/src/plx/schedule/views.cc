@@ -54,7 +54,13 @@ Result<std::vector<int64_t>> view_dims(const graph::Node& node, std::span<const 
       else if (__builtin_mul_overflow(known, dim, &known)) return wrong("has the impossible target shape " + text(axes));
       out.push_back(dim);
     }
-    const int64_t total = product(dims);
+    int64_t total = product(dims);
+    if (open >= 0 && known == 0 && total == 0) {
+      // Anything times nothing is nothing; ONNX Runtime settles the open dim as if the zeros were ones.
+      known = total = 1;
+      for (const int64_t dim : out) known *= dim > 0 ? dim : 1;
+      for (const int64_t dim : dims) total *= dim > 0 ? dim : 1;
+    }
     if (open >= 0) {
       if (known == 0 || total % known != 0) return wrong("cannot turn " + text(dims) + " into " + text(axes));
       out[static_cast<size_t>(open)] = total / known;

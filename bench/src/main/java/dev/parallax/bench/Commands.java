@@ -4,7 +4,7 @@ import dev.parallax.ParallaxException;
 import java.io.IOException;
 import picocli.CommandLine;
 
-/** What the commands here have in common: exit status 1 for a missed target, 2 with one line for what cannot be done. */
+/** What the commands here have in common: status 1 for a missed target, 2 with one line for what cannot be done. */
 final class Commands {
     static final int MISSED = 1;
     static final int IMPOSSIBLE = 2;

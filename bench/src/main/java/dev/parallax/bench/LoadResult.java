@@ -39,8 +39,9 @@ record LoadResult(String model, List<List<Loader.Sample>> samples) {
         for (LoadResult result : results) {
             for (Way way : Way.values()) {
                 if (!result.meets(way)) {
-                    misses.add(String.format(Locale.ROOT, "MISSED: loading %s (%s) takes %.2f times plain ONNX Runtime's"
-                            + " time; at most %.1f", result.model, way.title, result.ratio(way), way.limit));
+                    misses.add(String.format(Locale.ROOT,
+                            "MISSED: loading %s (%s) takes %.2f times plain ONNX Runtime's time; at most %.1f", result.model,
+                            way.title, result.ratio(way), way.limit));
                 }
             }
         }
@@ -52,7 +53,8 @@ record LoadResult(String model, List<List<Loader.Sample>> samples) {
                 "branches, ms", "ratio", "of CPU time");
         for (LoadResult r : results) {
             table.row(r.model, number("%.1f", r.medianMillis(Way.ORT)),
-                    number("%.1f", r.medianMillis(Way.WHOLE)), mark(r, Way.WHOLE), number("%.2f", r.cpuRatio(Way.WHOLE)),
+                    number("%.1f", r.medianMillis(Way.WHOLE)), mark(r, Way.WHOLE),
+                    number("%.2f", r.cpuRatio(Way.WHOLE)),
                     number("%.1f", r.medianMillis(Way.BRANCHES)), mark(r, Way.BRANCHES),
                     number("%.2f", r.cpuRatio(Way.BRANCHES)));
         }

@@ -17,9 +17,9 @@ import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 
 /** {@code bench/load}: how long it takes from a file to a session that is ready, beside plain ONNX Runtime. */
-@Command(name = "bench/load", mixinStandardHelpOptions = true, usageHelpWidth = 100,
-        description = {"How long it takes from a file to a session that is ready to run: plain ONNX Runtime, Parallax with"
-                + " the whole graph as one unit, and with one unit per branch, by turns."},
+@Command(name = "bench/load", usageHelpWidth = 100,
+        description = "How long it takes from a file to a session that is ready to run: plain ONNX Runtime, Parallax"
+                + " with the whole graph as one unit, and with one unit per branch, by turns.",
         footer = {"", "Exit status: 0 all is well, 1 a target is missed, 2 it could not be run."})
 final class LoadTime implements Callable<Integer> {
     /** Fewer rounds decide nothing. */
@@ -37,12 +37,14 @@ final class LoadTime implements Callable<Integer> {
             description = "Timed rounds after " + WARM_UPS + " untimed ones; by default ${DEFAULT-VALUE}.")
     private int rounds;
 
-    @Option(names = "--fresh", description = "Each load in a process of its own, of which it is the first: Java's own"
-            + " warming up counts. Without it all loads are in one process, as in a server.")
+    @Option(names = "--fresh",
+            description = "Each load in a process of its own, of which it is the first: Java's own warming up counts."
+                    + " Without it all loads are in one process, as in a server.")
     private boolean fresh;
 
-    @Option(names = "--check", description = "Exit with 1 if a load takes more than 1.1 (whole) or 2.0 (branches) times plain"
-            + " ONNX Runtime's time. Takes " + FEWEST_ROUNDS + " rounds or more.")
+    @Option(names = "--check",
+            description = "Exit with 1 if a load takes more than 1.1 (whole) or 2.0 (branches) times plain ONNX"
+                    + " Runtime's time. Takes " + FEWEST_ROUNDS + " rounds or more.")
     private boolean check;
 
     @Option(names = "--json", paramLabel = "FILE", description = "Where raw results go; by default"
@@ -52,11 +54,15 @@ final class LoadTime implements Callable<Integer> {
     @Option(names = "--root", hidden = true, description = "The project's folder.")
     private Path root = Path.of("");
 
-    @Option(names = "--one", hidden = true, description = "What --fresh starts: one load, its times on standard output.")
+    @Option(names = "--one", hidden = true,
+            description = "What --fresh starts: one load, its times on standard output.")
     private Way one;
 
     @Option(names = "--threads", hidden = true, description = "With --one: size of the pool.")
     private int threads;
+
+    @Option(names = {"-h", "--help"}, usageHelp = true, description = "Show this.")
+    private boolean help;
 
     private LoadTime() {}
 
@@ -101,8 +107,8 @@ final class LoadTime implements Callable<Integer> {
             }
         }
         System.out.print(LoadResult.table(results));
-        System.out.println("\n" + (fresh ? "first load of a process" : "one process for all") + ", " + rounds + " rounds; "
-                + host.cpu() + ", " + host.cores() + " cores; " + versions);
+        System.out.println("\n" + (fresh ? "first load of a process" : "one process for all") + ", " + rounds
+                + " rounds; " + host.cpu() + ", " + host.cores() + " cores; " + versions);
         String file = "bench/results/load-" + (fresh ? "fresh-" : "") + host.machineClass() + ".json";
         Path target = json != null ? json : only.isEmpty() ? root.resolve(file) : null;
         if (target != null) {
@@ -174,8 +180,9 @@ final class LoadTime implements Callable<Integer> {
         List<String> command = new ArrayList<>();
         command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
         command.addAll(ManagementFactory.getRuntimeMXBean().getInputArguments());
-        command.addAll(List.of("-cp", System.getProperty("java.class.path"), LoadTime.class.getName(), "--one", way.name(),
-                "--threads", String.valueOf(Runtime.getRuntime().availableProcessors()), "--models", model.toString()));
+        command.addAll(List.of("-cp", System.getProperty("java.class.path"), LoadTime.class.getName(),
+                "--one", way.name(), "--threads", String.valueOf(Runtime.getRuntime().availableProcessors()), "--models",
+                model.toString()));
         Process process = new ProcessBuilder(command).redirectError(ProcessBuilder.Redirect.INHERIT).start();
         String output = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8).strip();
         try {

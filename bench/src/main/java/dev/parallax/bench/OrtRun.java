@@ -145,7 +145,8 @@ final class OrtRun implements AutoCloseable {
         Object[] all = new Object[arguments.length + 1];
         for (int i = 0; i < arguments.length; i++) {
             all[i] = arguments[i];
-            layouts[i] = arguments[i] instanceof Integer ? JAVA_INT : arguments[i] instanceof Long ? JAVA_LONG : ADDRESS;
+            layouts[i] = arguments[i] instanceof Integer ? JAVA_INT
+                    : arguments[i] instanceof Long ? JAVA_LONG : ADDRESS;
         }
         MemorySegment out = arena.allocate(ADDRESS);
         all[arguments.length] = out;

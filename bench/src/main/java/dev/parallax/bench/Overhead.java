@@ -28,10 +28,11 @@ import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 
 /** {@code bench/overhead}: runs {@link RunOverhead} and {@link Downcall} with JMH, and judges what came out. */
-@Command(name = "bench/overhead", mixinStandardHelpOptions = true, usageHelpWidth = 100,
+@Command(name = "bench/overhead", usageHelpWidth = 100,
         description = {"What one run costs on a model of one tiny node: ONNX Runtime's C function Run called directly,",
             "Parallax's session.run(), and ai.onnxruntime; and what a call into the core costs."},
-        footer = {"", "Takes some three minutes. Exit status: 0 all is well, 1 a target is missed, 2 it could not be run."})
+        footer = {"", "Takes some three minutes.",
+            "Exit status: 0 all is well, 1 a target is missed, 2 it could not be run."})
 final class Overhead implements Callable<Integer> {
     /** What a run may cost beyond ONNX Runtime's C Run. */
     static final double MOST_EXTRA_NS = 3000;
@@ -46,16 +47,17 @@ final class Overhead implements Callable<Integer> {
      *
      * @param name as a person reads it
      * @param nanos median over all iterations of all forks
-     * @param bytes Java heap per run, likewise: JMH's own allocations fall into a fork's last iteration, a run's into all
+     * @param bytes Java heap per run, likewise: what JMH allocates at the end of a fork is in its last iteration only
      */
     record Score(String name, double nanos, double bytes) {}
 
     @Option(names = "--check",
-            description = "Exit with 1 if a run (whole, 1 thread) costs over 3 microseconds more than the C Run, or if any"
-                    + " Parallax run allocates on the Java heap.")
+            description = "Exit with 1 if a run (whole, 1 thread) costs over 3 microseconds more than the C Run, or"
+                    + " if any Parallax run allocates on the Java heap.")
     private boolean check;
 
-    @Option(names = "--quick", description = "One short fork each: to see that it works. Writes no result file by itself.")
+    @Option(names = "--quick",
+            description = "One short fork each: to see that it works. Writes no result file by itself.")
     private boolean quick;
 
     @Option(names = "--json", paramLabel = "FILE", description = "Where raw results go; by default"
@@ -64,6 +66,9 @@ final class Overhead implements Callable<Integer> {
 
     @Option(names = "--root", hidden = true, description = "The project's folder.")
     private Path root = Path.of("");
+
+    @Option(names = {"-h", "--help"}, usageHelp = true, description = "Show this.")
+    private boolean help;
 
     private Overhead() {}
 
@@ -154,8 +159,9 @@ final class Overhead implements Callable<Integer> {
         }
         for (Score score : scores) {
             if (score.name().startsWith("Parallax") && !(score.bytes() < MOST_BYTES)) {
-                misses.add(String.format(Locale.ROOT, "MISSED: a run (%s) allocates %.2f bytes on the Java heap; none is allowed",
-                        score.name(), score.bytes()));
+                misses.add(String.format(Locale.ROOT,
+                        "MISSED: a run (%s) allocates %.2f bytes on the Java heap; none is allowed", score.name(),
+                        score.bytes()));
             }
         }
         return misses;

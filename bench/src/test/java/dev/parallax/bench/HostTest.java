@@ -49,7 +49,8 @@ class HostTest {
     void machineClassIsFitForAFileName() {
         assertEquals("aarch64-raspberry-pi-5-model-b-rev-1-0-4-cores",
                 new Host("Raspberry Pi 5 Model B Rev 1.0", 4, "aarch64", "6", 1).machineClass());
-        assertEquals("x86_64-some-cpu-e5-1-core", new Host("Some(R) CPU E5 @ 2.20GHz", 1, "x86_64", "6", 1).machineClass());
+        assertEquals("x86_64-some-cpu-e5-1-core",
+                new Host("Some(R) CPU E5 @ 2.20GHz", 1, "x86_64", "6", 1).machineClass());
         assertTrue(Host.of(Path.of("/")).machineClass().matches("[a-z0-9_-]+"));
     }
 }

@@ -31,7 +31,8 @@ class LoadTimeTest {
     @Test
     void emptyOrMissingFolderSaysHowToFillIt() {
         for (Path missing : List.of(folder, folder.resolve("nowhere"))) {
-            String message = assertThrows(Commands.BadInput.class, () -> LoadTime.models(missing, List.of())).getMessage();
+            String message = assertThrows(Commands.BadInput.class,
+                    () -> LoadTime.models(missing, List.of())).getMessage();
             assertTrue(message.contains("./plx zoo fill " + missing), message);
         }
     }
@@ -39,7 +40,8 @@ class LoadTimeTest {
     @Test
     void unknownNameListsTheKnownOnes() throws IOException {
         fill("a.onnx", "b.onnx");
-        String message = assertThrows(Commands.BadInput.class, () -> LoadTime.models(folder, List.of("c"))).getMessage();
+        String message = assertThrows(Commands.BadInput.class,
+                () -> LoadTime.models(folder, List.of("c"))).getMessage();
         assertTrue(message.contains("'c'") && message.contains("[a, b]"), message);
     }
 }

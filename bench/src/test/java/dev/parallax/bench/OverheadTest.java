@@ -12,7 +12,8 @@ class OverheadTest {
     private static final Score C_RUN = new Score(Overhead.C_RUN, 1000, 0.1);
 
     private static List<Score> with(double nanos, double bytes) {
-        return List.of(C_RUN, new Score(Overhead.JUDGED, nanos, bytes), new Score("ai.onnxruntime run, 1 thread", 9000, 352));
+        return List.of(C_RUN, new Score(Overhead.JUDGED, nanos, bytes),
+                new Score("ai.onnxruntime run, 1 thread", 9000, 352));
     }
 
     @Test
@@ -29,7 +30,8 @@ class OverheadTest {
 
     @Test
     void allocationIsAMissForEveryCut() {
-        List<Score> scores = List.of(C_RUN, new Score(Overhead.JUDGED, 1000, 0), new Score("Parallax nodes, pool", 1000, 16));
+        List<Score> scores = List.of(C_RUN, new Score(Overhead.JUDGED, 1000, 0),
+                new Score("Parallax nodes, pool", 1000, 16));
         List<String> misses = Overhead.misses(scores);
         assertEquals(1, misses.size());
         assertTrue(misses.get(0).contains("Parallax nodes, pool) allocates 16.00 bytes"), misses.get(0));

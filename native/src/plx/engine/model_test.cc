@@ -1,0 +1,308 @@
+#include "plx/engine/model.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "plx/schedule/models_testing.h"
+#include "plx/schedule/session_testing.h"
+
+namespace plx::engine {
+namespace {
+
+using namespace schedule::testing;
+using OnnxModel = graph::testing::Model;
+using ort::testing::noise;
+using ort::testing::Plain;
+using ort::testing::runtime;
+using ort::testing::tensor_of;
+
+PlanRequest request_of(Units units) {
+  PlanRequest request;
+  request.options.units = units;
+  return request;
+}
+
+template <class T>
+void expect_error(const Result<T>& result, Code code, const std::string& part) {
+  ASSERT_FALSE(result) << "accepted";
+  EXPECT_EQ(result.error().code, code) << result.error().message;
+  EXPECT_NE(result.error().message.find(part), std::string::npos) << result.error().message;
+}
+
+TEST(Info, SaysWhatTheModelIs) {
+  Body body("b");
+  body.node("Relu", {"x"}, {"t"}).output("t", kFloat, {"n", 4});
+  OnnxModel m(19, 9);
+  m.imports("com.microsoft", 1);
+  m.input("x", kFloat, {"n", 4}).input("c", kBool, {}).input("r", tensor_type(kInt)).input("list", sequence_of(tensor_type(kFloat)));
+  m.input("d", kFloat, {4}).initializer("d", tensor<float>({4}, {1, 2, 3, 4}));
+  m.node("If", {"c"}, {"y"}, {attr("then_branch", body), attr("else_branch", body)}).node("Add", {"y", "d"}, {"z"}).output("z", kFloat, {"n", ""});
+  Loaded loaded(m.bytes());
+  const auto info = nlohmann::json::parse(loaded->info_json());
+  EXPECT_EQ(info["name"], "test");
+  EXPECT_EQ(info["ir_version"], 9);
+  EXPECT_EQ(info["producer"], "tests");
+  EXPECT_EQ(info["opsets"], (nlohmann::json{{"", 19}, {"com.microsoft", 1}}));
+  EXPECT_EQ(info["nodes"], 4);
+  EXPECT_EQ(info["initializer_bytes"], 16);
+  ASSERT_EQ(info["inputs"].size(), 4u);  // a default is none
+  EXPECT_EQ(info["inputs"][0], nlohmann::json::parse(R"({"name":"x","kind":"tensor","type":1,"shape":["n",4]})"));
+  EXPECT_EQ(info["inputs"][1]["shape"], nlohmann::json::array());
+  EXPECT_EQ(info["inputs"][2]["shape"], nullptr);
+  EXPECT_EQ(info["inputs"][3]["kind"], "sequence");
+  EXPECT_EQ(info["outputs"], nlohmann::json::parse(R"([{"name":"z","kind":"tensor","type":1,"shape":["n",-1]}])"));
+}
+
+TEST(Info, SurvivesNamesThatAreNotUtf8) {
+  OnnxModel m;
+  m.input("x\xff", kFloat, {"\xfe"}).node("Relu", {"x\xff"}, {"y"}).output("y", kFloat, {1});
+  Loaded loaded(m.bytes());
+  EXPECT_TRUE(nlohmann::json::accept(loaded->info_json()));
+}
+
+TEST(Plans, AskedForAlikeAreOne) {
+  Loaded loaded(convolutions());
+  const auto first = loaded.plan(Units::kNodes);
+  EXPECT_EQ(loaded.plan(Units::kNodes), first);
+  EXPECT_NE(loaded.plan(Units::kBranches), first);
+  EXPECT_EQ(loaded.plan(Units::kNodes), first);
+  PlanRequest other = request_of(Units::kNodes);
+  other.options.beta = 2;
+  const auto with_beta = must(loaded->make_plan(other));
+  EXPECT_NE(with_beta, first);
+  EXPECT_EQ(with_beta->subject, first->subject);  // the graph is optimised once
+}
+
+TEST(Plans, AreKeptUpToALimit) {
+  Loaded loaded(attention());
+  const auto first = loaded.plan(Units::kNodes);
+  for (int64_t length = 1; length <= static_cast<int64_t>(kPlansKept); ++length) {
+    PlanRequest request = request_of(Units::kNodes);
+    request.shapes = {{"x", {1, length, 32}}};
+    must(loaded->make_plan(request));
+  }
+  EXPECT_NE(loaded.plan(Units::kNodes), first);
+}
+
+TEST(Plans, MadeOnSeveralThreadsAtOnceAreOneToo) {
+  Loaded loaded(convolutions());
+  std::shared_ptr<PlanHandle> plans[4];
+  std::vector<std::thread> threads;
+  for (auto& plan : plans) threads.emplace_back([&loaded, &plan] { plan = must(loaded->make_plan(request_of(Units::kBranches))); });
+  for (std::thread& thread : threads) thread.join();
+  for (const auto& plan : plans) EXPECT_EQ(plan, plans[0]);
+}
+
+TEST(Plans, OfAnotherModelAreRefused) {
+  Loaded one(convolutions());
+  Loaded two(convolutions());
+  for (const Units units : kAllUnits) {
+    expect_error(one->make_session(two.plan(units), 0), Code::kInvalidArgument, "another model");
+  }
+}
+
+TEST(Plans, ReadBackRunAlike) {
+  Loaded loaded(attention());
+  Plain plain(runtime(), loaded.bytes());
+  const Tensor x = noise({2, 3, 32}, 1);
+  for (const Units units : kAllUnits) {
+    const auto plan = loaded.plan(units);
+    const std::string json = partition::to_json(*plan->subject->graph, *plan->plan);
+    Loaded again(attention());
+    const auto read = must(again->read_plan(json));
+    EXPECT_EQ(partition::to_json(*read->subject->graph, *read->plan), json);
+    EXPECT_EQ(partition::to_text(*read->subject->graph, *read->plan), partition::to_text(*plan->subject->graph, *plan->plan));
+    const auto session = must(again->make_session(read, 0));
+    must(schedule::testing::bind(*session, 0, x));
+    must(session->run());
+    EXPECT_EQ(outputs(*session, 1), plain.run({x}));
+  }
+}
+
+TEST(Plans, ReadBackForAnotherModelOrFromOtherTextAreRefused) {
+  Loaded loaded(attention());
+  Loaded other(convolutions());
+  for (const Units units : {Units::kWhole, Units::kNodes}) {
+    const auto plan = other.plan(units);
+    expect_error(loaded->read_plan(partition::to_json(*plan->subject->graph, *plan->plan)), Code::kInvalidPlan, "");
+  }
+  for (const char* text : {"", "{}", "[1,2", "null", "not json"}) expect_error(loaded->read_plan(text), Code::kInvalidPlan, "");
+}
+
+TEST(Plans, ShapesAreCheckedAgainstTheInputs) {
+  Loaded loaded(attention());
+  PlanRequest request = request_of(Units::kNodes);
+  request.shapes = {{"y", {1, 1, 32}}};
+  expect_error(loaded->make_plan(request), Code::kInvalidArgument, "no input 'y'; the model has 'x'");
+  for (const std::vector<int64_t>& shape : {std::vector<int64_t>{1, 32}, {1, 1, 31}, {-1, 1, 32}, {}}) {
+    request.shapes = {{"x", shape}};
+    expect_error(loaded->make_plan(request), Code::kInvalidArgument, "input 'x' cannot have the shape");
+  }
+  request.shapes = {{"x", {2, 5, 32}}};
+  EXPECT_TRUE(loaded->make_plan(request));
+}
+
+TEST(Plans, OfTheWholeAreEstimatedWhenAsked) {
+  Loaded loaded(convolutions());
+  PlanRequest request = request_of(Units::kWhole);
+  const auto flops = [](const PlanHandle& handle) {
+    double sum = 0;
+    for (const auto& branch : handle.plan->branches) sum += branch.flops;
+    return sum;
+  };
+  EXPECT_EQ(flops(*must(loaded->make_plan(request))), 0);
+  request.estimate = true;
+  EXPECT_GT(flops(*must(loaded->make_plan(request))), 1e6);
+}
+
+TEST(Sessions, OfOnePlanShareWhatIsCompiled) {
+  Loaded loaded(attention());
+  const auto plan = loaded.plan(Units::kNodes);
+  const auto first = must(loaded->make_session(plan, 0));
+  const auto live = [] { return runtime()->arena().stats().live_bytes; };
+  const uint64_t before = live();
+  std::vector<std::unique_ptr<schedule::Session>> more;
+  for (int i = 0; i < 4; ++i) more.push_back(must(loaded->make_session(plan, 0)));
+  EXPECT_EQ(live(), before);  // no further packed weights
+}
+
+TEST(Dimensions, AreFixedByName) {
+  ort::ModelSettings settings;
+  settings.dimensions = {{"batch", 2}};
+  const Tensor right = noise({2, 3, 32}, 1);
+  const Tensor wrong = noise({1, 3, 32}, 1);
+  Plain plain(runtime(), attention(), settings.dimensions);
+  for (const Units units : kAllUnits) {
+    Loaded loaded(attention(), settings);
+    const auto session = loaded.session(units);
+    must(schedule::testing::bind(*session, 0, right));
+    for (int repeat = 0; repeat < 2; ++repeat) {
+      must(session->run());
+      EXPECT_EQ(outputs(*session, 1), plain.run({right})) << partition::units_name(units);
+    }
+    if (units == Units::kWhole) continue;
+    EXPECT_FALSE(schedule::testing::bind(*session, 0, wrong));
+  }
+}
+
+TEST(Settings, ReachEverySession) {
+  ort::ModelSettings settings;
+  settings.config = {{"session.disable_prepacking", "not a flag"}};
+  settings.custom_op_libraries = {"/nowhere/libcustom.so"};
+  for (const Units units : kAllUnits) {
+    Loaded loaded(convolutions(), settings);
+    auto plan = loaded->make_plan(request_of(units));
+    if (!plan) {
+      expect_error(plan, Code::kNotFound, "/nowhere/libcustom.so");
+      continue;
+    }
+    EXPECT_EQ(units, Units::kWhole);
+    expect_error(loaded->make_session(*plan, 0), Code::kNotFound, "/nowhere/libcustom.so");
+  }
+}
+
+TEST(Load, SaysWhatIsWrong) {
+  expect_error(Model::load_file(runtime(), "/nowhere/model.onnx", {}), Code::kNotFound, "/nowhere/model.onnx");
+  expect_error(Model::load_memory(runtime(), "", "", {}), Code::kInvalidModel, "empty");
+  expect_error(Model::load_memory(runtime(), "\x08\x08 and more", "", {}), Code::kInvalidModel, "model in memory");
+}
+
+TEST(Load, AnOperatorThatIsNotThereIsReportedWithItsName) {
+  OnnxModel m;
+  m.imports("com.example", 1).input("x", kFloat, {1}).node("com.example:Blend", {"x"}, {"y"}).output("y", kFloat, {1});
+  Loaded loaded(m.bytes());
+  expect_error(loaded->make_session(loaded.plan(Units::kWhole), 0), Code::kUnsupported, "Blend");
+  expect_error(loaded->make_plan(request_of(Units::kNodes)), Code::kUnsupported, "Blend");
+}
+
+// ---- where weights come from -----------------------------------------------------------------------------------------
+
+// One external weight and one inside the model, both too large to be written into a unit; a body reads the external file too.
+class Weights : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    std::filesystem::create_directories(folder_ + "/data");
+    std::ofstream(folder_ + "/data/w.bin", std::ios::binary) << std::string(12, '\0') << noise({32, 32}, 1).bytes;
+    std::ofstream(path_, std::ios::binary) << model();
+  }
+  void TearDown() override { std::filesystem::remove_all(folder_); }
+
+  static std::string model() {
+    const auto external = TensorBytes(kFloat, {32, 32}).external({{"location", "data/w.bin"}, {"offset", "12"}, {"length", "4096"}});
+    Body body("b");
+    body.initializer("inner", external).node("MatMul", {"a", "inner"}, {"t"}).output("t", kFloat, {"n", 32});
+    Body other("o");
+    other.node("MatMul", {"a", "v"}, {"e"}).output("e", kFloat, {"n", 32});
+    OnnxModel m;
+    m.input("x", kFloat, {"n", 32}).input("c", kBool, {}).initializer("w", external).initializer("v", weights({32, 32}, 2));
+    m.node("MatMul", {"x", "w"}, {"p"}).node("Tanh", {"p"}, {"a"}).node("MatMul", {"a", "v"}, {"q"}).node("Relu", {"q"}, {"r"});
+    m.node("If", {"c"}, {"s"}, {attr("then_branch", body), attr("else_branch", other)}).node("Add", {"r", "s"}, {"y"}).output("y", kFloat, {"n", 32});
+    return m.bytes();
+  }
+  void expect_plain_results_of(Model& model) {
+    Plain plain(runtime(), path_);
+    const Tensor x = noise({3, 32}, 3);
+    for (const bool condition : {true, false}) {
+      const Tensor c = tensor_of<bool>({}, {condition});
+      const Tensors expected = plain.run({x, c});
+      for (const Units units : kAllUnits) {
+        SCOPED_TRACE(partition::units_name(units));
+        const auto session = must(model.make_session(must(model.make_plan(request_of(units))), 0));
+        must(schedule::testing::bind(*session, 0, x));
+        must(schedule::testing::bind(*session, 1, c));
+        for (int repeat = 0; repeat < 2; ++repeat) {
+          must(session->run());
+          EXPECT_EQ(outputs(*session, 1), expected);
+        }
+      }
+    }
+  }
+
+  const std::string folder_ = ::testing::TempDir() + "plx_weights";
+  const std::string path_ = folder_ + "/model.onnx";
+};
+
+TEST_F(Weights, InsideAndBesideAModelFile) { expect_plain_results_of(*must(Model::load_file(runtime(), path_, {}))); }
+
+TEST_F(Weights, BesideAModelInMemory) {
+  const std::string bytes = model();
+  expect_plain_results_of(*must(Model::load_memory(runtime(), bytes, folder_, {})));
+  expect_error(Model::load_memory(runtime(), bytes, "", {}), Code::kInvalidArgument, "base directory");
+  expect_error(Model::load_memory(runtime(), bytes, folder_ + "/data", {}), Code::kNotFound, "data/w.bin");
+}
+
+TEST_F(Weights, OfAModelFileNamedFromItsOwnFolder) {
+  const auto before = std::filesystem::current_path();
+  std::filesystem::current_path(folder_);
+  auto model = Model::load_file(runtime(), "model.onnx", {});
+  if (model) expect_plain_results_of(**model);
+  std::filesystem::current_path(before);
+  EXPECT_TRUE(model) << model.error().message;
+}
+
+// 4 KB of weights inside a model in memory, without any folder: units cannot hold them, and there is no file to name.
+TEST(WeightsInMemory, NeedNoFolder) {
+  const std::string model = attention();
+  schedule::testing::expect_plain_results(model, {{noise({2, 4, 32}, 1)}});
+}
+
+TEST(WeightsInMemory, MayHaveAFolderThatHoldsNothing) {
+  const std::string folder = ::testing::TempDir() + "plx_empty_folder";
+  std::filesystem::create_directories(folder);
+  const std::string bytes = convolutions();
+  const auto model = must(Model::load_memory(runtime(), bytes, folder, {}));
+  const auto session = must(model->make_session(must(model->make_plan(request_of(Units::kNodes))), 0));
+  const Tensor x = noise({1, 8, 16, 16}, 1);
+  must(schedule::testing::bind(*session, 0, x));
+  must(session->run());
+  EXPECT_EQ(outputs(*session, 1), Plain(runtime(), bytes).run({x}));
+  EXPECT_TRUE(std::filesystem::is_empty(folder));
+  std::filesystem::remove_all(folder);
+}
+
+}  // namespace
+}  // namespace plx::engine
