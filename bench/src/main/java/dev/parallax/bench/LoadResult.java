@@ -40,8 +40,8 @@ record LoadResult(String model, List<List<Loader.Sample>> samples) {
             for (Way way : Way.values()) {
                 if (!result.meets(way)) {
                     misses.add(String.format(Locale.ROOT,
-                            "MISSED: loading %s (%s) takes %.2f times plain ONNX Runtime's time; at most %.1f", result.model,
-                            way.title, result.ratio(way), way.limit));
+                            "MISSED: loading %s (%s) takes %.2f times plain ONNX Runtime's time; at most %.1f",
+                            result.model, way.title, result.ratio(way), way.limit));
                 }
             }
         }

@@ -181,8 +181,8 @@ final class LoadTime implements Callable<Integer> {
         command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
         command.addAll(ManagementFactory.getRuntimeMXBean().getInputArguments());
         command.addAll(List.of("-cp", System.getProperty("java.class.path"), LoadTime.class.getName(),
-                "--one", way.name(), "--threads", String.valueOf(Runtime.getRuntime().availableProcessors()), "--models",
-                model.toString()));
+                "--one", way.name(), "--models", model.toString(),
+                "--threads", String.valueOf(Runtime.getRuntime().availableProcessors())));
         Process process = new ProcessBuilder(command).redirectError(ProcessBuilder.Redirect.INHERIT).start();
         String output = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8).strip();
         try {
