@@ -28,6 +28,7 @@ function(plx_module)
     if(tests)
       add_executable(${target}_test ${tests})
       target_link_libraries(${target}_test PRIVATE ${target} ${test_depends} plx_gtest)
+      plx_compile_quickly(${target}_test)
       plx_add_gtest(${target}_test)
     endif()
     add_test(NAME ${target}_includes

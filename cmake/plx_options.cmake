@@ -11,6 +11,7 @@ target_compile_options(plx_options INTERFACE
 target_link_libraries(plx_options INTERFACE ${CMAKE_DL_LIBS} pthread)
 
 set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_CXX_FLAGS_RELWITHDEBINFO "-O2 -g1 -DNDEBUG") # lines for stack traces; full debug information costs a third more
 set(CMAKE_POSITION_INDEPENDENT_CODE ON)
 set(CMAKE_CXX_VISIBILITY_PRESET hidden)
 set(CMAKE_VISIBILITY_INLINES_HIDDEN ON)
@@ -19,6 +20,6 @@ if(PLX_SANITIZE)
   # Everything, googletest included, is compiled and linked with them. GCC's data-flow warnings are often wrong on
   # instrumented code, so there they are no errors; the other presets still hold the code to them.
   target_compile_options(plx_options INTERFACE -Wno-error)
-  add_compile_options("-fsanitize=${PLX_SANITIZE}" -fno-sanitize-recover=all -fno-omit-frame-pointer -O1)
+  add_compile_options("-fsanitize=${PLX_SANITIZE}" -fno-sanitize-recover=all -fno-omit-frame-pointer -O1 -g1)
   add_link_options("-fsanitize=${PLX_SANITIZE}")
 endif()

@@ -15,6 +15,7 @@ add_library(plx_gtest STATIC EXCLUDE_FROM_ALL
 target_include_directories(plx_gtest SYSTEM PUBLIC "${plx_gtest_source}/include")
 target_include_directories(plx_gtest PRIVATE "${plx_gtest_source}")
 target_compile_features(plx_gtest PUBLIC cxx_std_20)
+target_compile_options(plx_gtest PRIVATE -O0 -g0)
 target_link_libraries(plx_gtest PUBLIC pthread)
 
 if(CMAKE_SYSTEM_PROCESSOR STREQUAL "aarch64")
@@ -59,6 +60,22 @@ suppressions=${PLX_ROOT}/cmake/tsan.supp")
     set(plx_test_launcher setarch -R)
   endif()
 endif()
+
+# Test code is compiled once and run for a second, so its compile time counts: not optimised, without the checks of
+# undefined behaviour (the code under test has them), and with googletest's headers compiled once for all.
+function(plx_compile_quickly target)
+  target_compile_options(${target} PRIVATE -O0 -g0)
+  if(PLX_SANITIZE MATCHES "undefined")
+    target_compile_options(${target} PRIVATE -fno-sanitize=undefined)
+  endif()
+  get_property(first GLOBAL PROPERTY plx_first_test)
+  if(first)
+    target_precompile_headers(${target} REUSE_FROM ${first})
+  else()
+    target_precompile_headers(${target} PRIVATE <gtest/gtest.h> <map> <random> <string> <vector>)
+    set_property(GLOBAL PROPERTY plx_first_test ${target})
+  endif()
+endfunction()
 
 # Registers a googletest program: one ctest entry, its cases reported to test-results/<name>.xml.
 function(plx_add_gtest target)

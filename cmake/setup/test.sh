@@ -79,12 +79,12 @@ native_step() {
 
 java_step() {
   local result=0 reports
-  find "$root/java" -path '*/target/surefire-reports/*' -delete
+  find "$root/java" "$root/bench" -path '*/target/surefire-reports/*' -delete
   touch "$root/target/build-began"
   maven "${maven_cross[@]+"${maven_cross[@]}"}" --fail-at-end verify || result=$?
   ((result)) || mark_built
   shopt -s nullglob
-  reports=("$root"/java/*/target/surefire-reports/TEST-*.xml)
+  reports=("$root"/java/*/target/surefire-reports/TEST-*.xml "$root"/bench/target/surefire-reports/TEST-*.xml)
   # shellcheck disable=SC2046 # two numbers
   ((${#reports[@]} == 0)) || add $(count_suites "${reports[@]}")
   return "$result"

@@ -19,6 +19,7 @@ void fail(const char* what) {
   const char* path = std::getenv("PLX_ORT_LIBRARY");
   if (path == nullptr) fail("PLX_ORT_LIBRARY is not set: run the tests with ctest --preset asan");
   __lsan::ScopedDisabler no_leak_detection;
+  setenv("ORT_DISABLE_TELEMETRY", "1", 0);  // as the core does: its uploader thread loses memory too
   void* library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
   if (library == nullptr) fail(dlerror());
   const auto base = reinterpret_cast<const OrtApiBase* (*)()>(dlsym(library, "OrtGetApiBase"));

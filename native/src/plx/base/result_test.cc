@@ -9,7 +9,8 @@ namespace plx {
 namespace {
 
 Result<int> half(int number) {
-  if (number % 2 != 0) return fail(Code::kInvalidArgument, number, " is odd; give an even number, such as ", number + 1);
+  if (number % 2 != 0)
+    return fail(Code::kInvalidArgument, number, " is odd; give an even number, such as ", number + 1);
   return number / 2;
 }
 

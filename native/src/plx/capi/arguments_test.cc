@@ -1,4 +1,5 @@
-// What callers can get wrong: NULL, struct sizes, options out of range. Everything is refused with a text, nothing crashes.
+// What callers can get wrong: NULL, struct sizes, options out of range. Everything is refused with a text, nothing
+// crashes.
 #include <gtest/gtest.h>
 
 #include <limits>
@@ -94,7 +95,8 @@ TEST_F(Arguments, ReleasingAndAskingNullIsHarmless) {
 TEST_F(Arguments, AnEngineNeedsALibrary) {
   plx_engine* engine = nullptr;
   expect_error(plx_engine_create(nullptr, &engine), PLX_LIBRARY, "no path");
-  plx_engine_options options{.struct_size = sizeof options, .ort_library_path = "/nowhere/libonnxruntime.so", .threads = 2, .verbosity = 0};
+  plx_engine_options options{
+      .struct_size = sizeof options, .ort_library_path = "/nowhere/libonnxruntime.so", .threads = 2, .verbosity = 0};
   expect_error(plx_engine_create(&options, &engine), PLX_NOT_FOUND, "/nowhere/libonnxruntime.so");
   const std::string library = ort::testing::library();
   options.ort_library_path = library.c_str();
@@ -164,7 +166,8 @@ TEST_F(Arguments, PlanOptionsHaveRanges) {
   plan_error([](auto& o) { o.shape_count = 1; }, "shape_names");
   plan_error([](auto& o) { o.shape_count = 1, o.shape_names = names; }, "shape_ranks");
   plan_error([](auto& o) { o.shape_count = 1, o.shape_names = names, o.shape_ranks = ranks; }, "shape_dims");
-  plan_error([](auto& o) { o.shape_count = 2, o.shape_names = names, o.shape_ranks = ranks, o.shape_dims = dims; }, "name of a shape");
+  plan_error([](auto& o) { o.shape_count = 2, o.shape_names = names, o.shape_ranks = ranks, o.shape_dims = dims; },
+             "name of a shape");
 }
 
 TEST_F(Arguments, ModelOptionsHoldTogether) {
@@ -187,8 +190,10 @@ TEST_F(Arguments, ModelOptionsHoldTogether) {
   model_error([](auto& o) { o.config_count = 1, o.config_keys = one, o.config_values = none; }, "config entry");
   model_error([](auto& o) { o.dimension_count = 1; }, "dimension_names");
   model_error([](auto& o) { o.dimension_count = 1, o.dimension_names = one; }, "dimension_values");
-  model_error([](auto& o) { o.dimension_count = 1, o.dimension_names = none, o.dimension_values = negative; }, "dimension's name");
-  model_error([](auto& o) { o.dimension_count = 1, o.dimension_names = one, o.dimension_values = negative; }, "fixed to -1");
+  model_error([](auto& o) { o.dimension_count = 1, o.dimension_names = none, o.dimension_values = negative; },
+              "dimension's name");
+  model_error([](auto& o) { o.dimension_count = 1, o.dimension_names = one, o.dimension_values = negative; },
+              "fixed to -1");
 }
 
 TEST_F(Arguments, SessionsTakeOneThreadOrAll) {

@@ -36,7 +36,9 @@ struct plx_model {
   std::shared_ptr<plx::engine::Model> model;
 };
 struct plx_plan {
-  std::shared_ptr<plx::engine::PlanHandle> handle;
+  // The graph, not the model: a plan that somebody keeps must not keep ONNX Runtime's pool.
+  std::shared_ptr<const plx::graph::Graph> graph;
+  std::shared_ptr<const plx::partition::Plan> plan;
 };
 struct plx_session {
   std::unique_ptr<plx::schedule::Session> session;
@@ -264,7 +266,7 @@ plx_status* plx_plan_make(plx_model* model, const plx_plan_options* options, plx
     if (!request) return request.error();
     auto plan = model->model->make_plan(*request);
     if (!plan) return plan.error();
-    *out_plan = new plx_plan{plan.take()};
+    *out_plan = new plx_plan{(*plan)->subject->graph, (*plan)->plan};
     return {};
   });
 }
@@ -276,7 +278,7 @@ plx_status* plx_plan_from_json(plx_model* model, const char* json, size_t size_b
     if (out_plan == nullptr) return missing("out_plan");
     auto plan = model->model->read_plan({json, size_bytes});
     if (!plan) return plan.error();
-    *out_plan = new plx_plan{plan.take()};
+    *out_plan = new plx_plan{(*plan)->subject->graph, (*plan)->plan};
     return {};
   });
 }
@@ -285,7 +287,7 @@ plx_status* plx_plan_to_json(plx_plan* plan, plx_text** out_text) {
   return guarded([&]() -> plx::Status {
     if (plan == nullptr) return missing("plan");
     if (out_text == nullptr) return missing("out_text");
-    return put_text(plx::partition::to_json(*plan->handle->subject->graph, *plan->handle->plan), out_text);
+    return put_text(plx::partition::to_json(*plan->graph, *plan->plan), out_text);
   });
 }
 
@@ -293,11 +295,11 @@ plx_status* plx_plan_to_text(plx_plan* plan, plx_text** out_text) {
   return guarded([&]() -> plx::Status {
     if (plan == nullptr) return missing("plan");
     if (out_text == nullptr) return missing("out_text");
-    return put_text(plx::partition::to_text(*plan->handle->subject->graph, *plan->handle->plan), out_text);
+    return put_text(plx::partition::to_text(*plan->graph, *plan->plan), out_text);
   });
 }
 
-size_t plx_plan_unit_count(const plx_plan* plan) { return plan == nullptr ? 0 : plan->handle->plan->units.size(); }
+size_t plx_plan_unit_count(const plx_plan* plan) { return plan == nullptr ? 0 : plan->plan->units.size(); }
 void plx_plan_release(plx_plan* plan) { delete plan; }
 
 plx_status* plx_session_create(plx_model* model, plx_plan* plan, const plx_session_options* options, plx_session** out_session) {
@@ -307,7 +309,9 @@ plx_status* plx_session_create(plx_model* model, plx_plan* plan, const plx_sessi
     if (out_session == nullptr) return missing("out_session");
     auto given = options_of(options, "plx_session_options");
     if (!given) return given.error();
-    auto session = model->model->make_session(plan->handle, given->threads);
+    auto handle = model->model->own(plan->graph, plan->plan);
+    if (!handle) return handle.error();
+    auto session = model->model->make_session(*handle, given->threads);
     if (!session) return session.error();
     *out_session = new plx_session{session.take()};
     return {};

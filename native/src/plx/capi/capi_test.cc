@@ -36,7 +36,8 @@ TEST(Engine, DescribesItself) {
 TEST(Engine, ASecondOneHasToAgreeOnThreads) {
   Handles h;
   const std::string library = ort::testing::library();
-  plx_engine_options options{.struct_size = sizeof options, .ort_library_path = library.c_str(), .threads = 3, .verbosity = 0};
+  plx_engine_options options{
+      .struct_size = sizeof options, .ort_library_path = library.c_str(), .threads = 3, .verbosity = 0};
   plx_engine* second = nullptr;
   expect_error(plx_engine_create(&options, &second), PLX_LIBRARY, "2 threads");
   EXPECT_EQ(second, nullptr);
@@ -81,7 +82,8 @@ TEST_P(EveryCut, RunsAModelInMemory) {
   EXPECT_EQ(y.bytes, expected.bytes);
   ok(plx_session_bind_output(h.session, 0, nullptr));
   ok(plx_session_run(h.session, &info));
-  const auto report = nlohmann::json::parse(text_of([&](plx_text** out) { return plx_session_report_json(h.session, out); }));
+  const auto report =
+      nlohmann::json::parse(text_of([&](plx_text** out) { return plx_session_report_json(h.session, out); }));
   EXPECT_EQ(report["runs"], 6);
   EXPECT_EQ(report["units"].size(), plx_plan_unit_count(h.plan));
 }
@@ -153,7 +155,9 @@ TEST(Plan, GoesThroughJson) {
   Handles h;
   h.load(model_bytes());
   h.make_plan(PLX_UNITS_BRANCHES);
-  const auto json_of = [](plx_plan* plan) { return text_of([&](plx_text** out) { return plx_plan_to_json(plan, out); }); };
+  const auto json_of = [](plx_plan* plan) {
+    return text_of([&](plx_text** out) { return plx_plan_to_json(plan, out); });
+  };
   const std::string json = json_of(h.plan);
   plx_plan* read = nullptr;
   ok(plx_plan_from_json(h.model, json.data(), json.size(), &read));
@@ -207,11 +211,14 @@ TEST(Schedule, IsOneFlatBlock) {
     return bytes.append(reinterpret_cast<const char*>(entries.data()), entries.size() * sizeof entries[0]);
   };
   const plx_schedule_header good{PLX_SCHEDULE_MAGIC, 1, units, 0, 0};
-  const auto set = [&](const std::string& bytes) { return plx_session_set_schedule(h.session, bytes.data(), bytes.size()); };
+  const auto set = [&](const std::string& bytes) {
+    return plx_session_set_schedule(h.session, bytes.data(), bytes.size());
+  };
   ok(set(block(good)));
   ok(plx_session_run(h.session, nullptr));
   const std::string whole = block(good);
-  for (size_t length = 0; length < whole.size(); ++length) expect_error(set(whole.substr(0, length)), PLX_INVALID_PLAN, "");
+  for (size_t length = 0; length < whole.size(); ++length)
+    expect_error(set(whole.substr(0, length)), PLX_INVALID_PLAN, "");
   expect_error(set(whole + "12345678"), PLX_INVALID_PLAN, "bytes");
   expect_error(set(block({0, 1, units, 0, 0})), PLX_INVALID_PLAN, "version 1");
   expect_error(set(block({PLX_SCHEDULE_MAGIC, 2, units, 0, 0})), PLX_INVALID_PLAN, "version 1");
@@ -223,20 +230,27 @@ TEST(Schedule, IsOneFlatBlock) {
 
 TEST(Strings, GoInAndOut) {
   graph::testing::Model m;
-  m.input("s", graph::ElementType::kString, {"n"}).node("Identity", {"s"}, {"y"}).output("y", graph::ElementType::kString, {"n"});
+  m.input("s", graph::ElementType::kString, {"n"})
+      .node("Identity", {"s"}, {"y"})
+      .output("y", graph::ElementType::kString, {"n"});
   Handles h;
   h.load(m.bytes());
   h.make_plan(PLX_UNITS_WHOLE);
   h.make_session();
   const int64_t dims[] = {3};
-  const std::string bytes = "oneGr\xc3\xbc\xc3\x9f" "e\xff";
+  const std::string bytes =
+      "oneGr\xc3\xbc\xc3\x9f"
+      "e\xff";
   const size_t offsets[] = {0, 3, bytes.size() - 1};
   ok(plx_session_bind_input_strings(h.session, 0, dims, 1, bytes.data(), bytes.size(), offsets));
   ok(plx_session_run(h.session, nullptr));
-  const auto strings = nlohmann::json::parse(text_of([&](plx_text** out) { return plx_session_output_strings(h.session, 0, out); }))["strings"];
+  const auto strings = nlohmann::json::parse(
+      text_of([&](plx_text** out) { return plx_session_output_strings(h.session, 0, out); }))["strings"];
   ASSERT_EQ(strings.size(), 3u);
   EXPECT_EQ(strings[0], "one");
-  EXPECT_EQ(strings[1], "Gr\xc3\xbc\xc3\x9f" "e");
+  EXPECT_EQ(strings[1],
+            "Gr\xc3\xbc\xc3\x9f"
+            "e");
   EXPECT_EQ(strings[2], "\xef\xbf\xbd");  // JSON is UTF-8
   plx_tensor tensor{};
   ok(plx_session_output(h.session, 0, &tensor));

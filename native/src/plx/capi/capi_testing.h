@@ -42,16 +42,25 @@ std::string text_of(Call call) {
 inline std::string model_bytes() {
   using namespace graph::testing;
   Model m;
-  const auto weights = [](uint32_t seed) { return TensorBytes(kFloat, {64, 64}).raw(ort::testing::noise({64, 64}, seed).bytes); };
-  m.input("x", kFloat, {"n", 64}).initializer("a", weights(1)).initializer("b", weights(2)).output("y", kFloat, {"n", 64});
+  const auto weights = [](uint32_t seed) {
+    return TensorBytes(kFloat, {64, 64}).raw(ort::testing::noise({64, 64}, seed).bytes);
+  };
+  m.input("x", kFloat, {"n", 64})
+      .initializer("a", weights(1))
+      .initializer("b", weights(2))
+      .output("y", kFloat, {"n", 64});
   m.node("Relu", {"x"}, {"r"}).node("MatMul", {"r", "a"}, {"p"}).node("MatMul", {"r", "b"}, {"q"});
   m.node("Tanh", {"p"}, {"t"}).node("Sigmoid", {"q"}, {"s"}).node("Mul", {"t", "s"}, {"y"});
   return m.bytes();
 }
 
 inline plx_tensor tensor_over(const ort::testing::Tensor& tensor) {
-  return {const_cast<char*>(tensor.bytes.data()), tensor.bytes.size(), tensor.dims.data(), tensor.dims.size(),
-          static_cast<int32_t>(tensor.element), 0};
+  return {const_cast<char*>(tensor.bytes.data()),
+          tensor.bytes.size(),
+          tensor.dims.data(),
+          tensor.dims.size(),
+          static_cast<int32_t>(tensor.element),
+          0};
 }
 
 // One of each, an engine to begin with.
@@ -64,7 +73,8 @@ struct Handles {
 
   Handles() {
     const std::string library = ort::testing::library();
-    plx_engine_options options{.struct_size = sizeof options, .ort_library_path = library.c_str(), .threads = 2, .verbosity = 0};
+    plx_engine_options options{
+        .struct_size = sizeof options, .ort_library_path = library.c_str(), .threads = 2, .verbosity = 0};
     ok(plx_engine_create(&options, &engine));
   }
   ~Handles() {

@@ -230,6 +230,15 @@ Result<std::shared_ptr<PlanHandle>> Model::read_plan(std::string_view json) {
   return refused;
 }
 
+Result<std::shared_ptr<PlanHandle>> Model::own(const std::shared_ptr<const graph::Graph>& graph,
+                                               const std::shared_ptr<const partition::Plan>& plan) {
+  const std::lock_guard lock(mutex_);
+  for (const auto& subject : {given_, optimised_[0], optimised_[1]}) {
+    if (subject != nullptr && subject->graph == graph) return std::make_shared<PlanHandle>(PlanHandle{subject, plan});
+  }
+  return fail(Code::kInvalidArgument, "the plan was made by another model: make it with the model the session is for");
+}
+
 Result<std::unique_ptr<schedule::Session>> Model::make_session(const std::shared_ptr<PlanHandle>& plan, int threads) {
   std::shared_ptr<schedule::CompiledPlan> compiled;
   {

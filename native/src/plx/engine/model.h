@@ -53,6 +53,9 @@ class Model {
   std::string info_json() const;
   Result<std::shared_ptr<PlanHandle>> make_plan(const PlanRequest& request);
   Result<std::shared_ptr<PlanHandle>> read_plan(std::string_view json);
+  // The handle of a plan of this model, from its parts; kInvalidArgument for one of another model.
+  Result<std::shared_ptr<PlanHandle>> own(const std::shared_ptr<const graph::Graph>& graph,
+                                          const std::shared_ptr<const partition::Plan>& plan);
   Result<std::unique_ptr<schedule::Session>> make_session(const std::shared_ptr<PlanHandle>& plan, int threads);
 
  private:

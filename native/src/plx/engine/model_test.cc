@@ -38,9 +38,14 @@ TEST(Info, SaysWhatTheModelIs) {
   body.node("Relu", {"x"}, {"t"}).output("t", kFloat, {"n", 4});
   OnnxModel m(19, 9);
   m.imports("com.microsoft", 1);
-  m.input("x", kFloat, {"n", 4}).input("c", kBool, {}).input("r", tensor_type(kInt)).input("list", sequence_of(tensor_type(kFloat)));
+  m.input("x", kFloat, {"n", 4})
+      .input("c", kBool, {})
+      .input("r", tensor_type(kInt))
+      .input("list", sequence_of(tensor_type(kFloat)));
   m.input("d", kFloat, {4}).initializer("d", tensor<float>({4}, {1, 2, 3, 4}));
-  m.node("If", {"c"}, {"y"}, {attr("then_branch", body), attr("else_branch", body)}).node("Add", {"y", "d"}, {"z"}).output("z", kFloat, {"n", ""});
+  m.node("If", {"c"}, {"y"}, {attr("then_branch", body), attr("else_branch", body)})
+      .node("Add", {"y", "d"}, {"z"})
+      .output("z", kFloat, {"n", ""});
   Loaded loaded(m.bytes());
   const auto info = nlohmann::json::parse(loaded->info_json());
   EXPECT_EQ(info["name"], "test");
@@ -92,7 +97,8 @@ TEST(Plans, MadeOnSeveralThreadsAtOnceAreOneToo) {
   Loaded loaded(convolutions());
   std::shared_ptr<PlanHandle> plans[4];
   std::vector<std::thread> threads;
-  for (auto& plan : plans) threads.emplace_back([&loaded, &plan] { plan = must(loaded->make_plan(request_of(Units::kBranches))); });
+  for (auto& plan : plans)
+    threads.emplace_back([&loaded, &plan] { plan = must(loaded->make_plan(request_of(Units::kBranches))); });
   for (std::thread& thread : threads) thread.join();
   for (const auto& plan : plans) EXPECT_EQ(plan, plans[0]);
 }
@@ -115,7 +121,8 @@ TEST(Plans, ReadBackRunAlike) {
     Loaded again(attention());
     const auto read = must(again->read_plan(json));
     EXPECT_EQ(partition::to_json(*read->subject->graph, *read->plan), json);
-    EXPECT_EQ(partition::to_text(*read->subject->graph, *read->plan), partition::to_text(*plan->subject->graph, *plan->plan));
+    EXPECT_EQ(partition::to_text(*read->subject->graph, *read->plan),
+              partition::to_text(*plan->subject->graph, *plan->plan));
     const auto session = must(again->make_session(read, 0));
     must(schedule::testing::bind(*session, 0, x));
     must(session->run());
@@ -130,7 +137,8 @@ TEST(Plans, ReadBackForAnotherModelOrFromOtherTextAreRefused) {
     const auto plan = other.plan(units);
     expect_error(loaded->read_plan(partition::to_json(*plan->subject->graph, *plan->plan)), Code::kInvalidPlan, "");
   }
-  for (const char* text : {"", "{}", "[1,2", "null", "not json"}) expect_error(loaded->read_plan(text), Code::kInvalidPlan, "");
+  for (const char* text : {"", "{}", "[1,2", "null", "not json"})
+    expect_error(loaded->read_plan(text), Code::kInvalidPlan, "");
 }
 
 TEST(Plans, ShapesAreCheckedAgainstTheInputs) {
@@ -219,9 +227,11 @@ TEST(Load, AnOperatorThatIsNotThereIsReportedWithItsName) {
   expect_error(loaded->make_plan(request_of(Units::kNodes)), Code::kUnsupported, "Blend");
 }
 
-// ---- where weights come from -----------------------------------------------------------------------------------------
+// ---- where weights come from
+// -----------------------------------------------------------------------------------------
 
-// One external weight and one inside the model, both too large to be written into a unit; a body reads the external file too.
+// One external weight and one inside the model, both too large to be written into a unit; a body reads the external
+// file too.
 class Weights : public ::testing::Test {
  protected:
   void SetUp() override {
@@ -232,15 +242,24 @@ class Weights : public ::testing::Test {
   void TearDown() override { std::filesystem::remove_all(folder_); }
 
   static std::string model() {
-    const auto external = TensorBytes(kFloat, {32, 32}).external({{"location", "data/w.bin"}, {"offset", "12"}, {"length", "4096"}});
+    const auto external =
+        TensorBytes(kFloat, {32, 32}).external({{"location", "data/w.bin"}, {"offset", "12"}, {"length", "4096"}});
     Body body("b");
     body.initializer("inner", external).node("MatMul", {"a", "inner"}, {"t"}).output("t", kFloat, {"n", 32});
     Body other("o");
     other.node("MatMul", {"a", "v"}, {"e"}).output("e", kFloat, {"n", 32});
     OnnxModel m;
-    m.input("x", kFloat, {"n", 32}).input("c", kBool, {}).initializer("w", external).initializer("v", weights({32, 32}, 2));
-    m.node("MatMul", {"x", "w"}, {"p"}).node("Tanh", {"p"}, {"a"}).node("MatMul", {"a", "v"}, {"q"}).node("Relu", {"q"}, {"r"});
-    m.node("If", {"c"}, {"s"}, {attr("then_branch", body), attr("else_branch", other)}).node("Add", {"r", "s"}, {"y"}).output("y", kFloat, {"n", 32});
+    m.input("x", kFloat, {"n", 32})
+        .input("c", kBool, {})
+        .initializer("w", external)
+        .initializer("v", weights({32, 32}, 2));
+    m.node("MatMul", {"x", "w"}, {"p"})
+        .node("Tanh", {"p"}, {"a"})
+        .node("MatMul", {"a", "v"}, {"q"})
+        .node("Relu", {"q"}, {"r"});
+    m.node("If", {"c"}, {"s"}, {attr("then_branch", body), attr("else_branch", other)})
+        .node("Add", {"r", "s"}, {"y"})
+        .output("y", kFloat, {"n", 32});
     return m.bytes();
   }
   void expect_plain_results_of(Model& model) {

@@ -26,11 +26,16 @@ std::string rich_model() {
   m.imports("local", 1).metadata("k", "v");
   m.function(function_bytes("local", "Twice", {"p"}, {"q"}, {node_bytes("Add", {"p", "p"}, {"q"})}, 17));
   m.input("x", kFloat, {"n", 2}).input("c", ElementType::kBool, {}).input("list", sequence_of(tensor_type(kFloat)));
-  m.initializer("w", TensorBytes(kFloat, {2}).floats({1, 2})).initializer("shape", TensorBytes(ElementType::kInt64, {2}).int64s({-1, 2}));
-  m.initializer("h", TensorBytes(ElementType::kInt4, {3}).int32s({1, 2})).initializer("text", TensorBytes(ElementType::kString, {1}).strings({"s"}));
+  m.initializer("w", TensorBytes(kFloat, {2}).floats({1, 2}))
+      .initializer("shape", TensorBytes(ElementType::kInt64, {2}).int64s({-1, 2}));
+  m.initializer("h", TensorBytes(ElementType::kInt4, {3}).int32s({1, 2}))
+      .initializer("text", TensorBytes(ElementType::kString, {1}).strings({"s"}));
   m.sparse_initializer("s", tensor<float>({1}, {1}), tensor<int64_t>({1}, {1}), {2});
-  m.node("Add", {"x", "w"}, {"a"}).node("Reshape", {"a", "shape"}, {"b"}, {attr("allowzero", 0)}).node("Add", {"b", "s"}, {"clash"});
-  m.node("If", {"c"}, {"y"}, {attr("then_branch", body), attr("else_branch", other)}).node("local:Twice", {"clash"}, {"z"});
+  m.node("Add", {"x", "w"}, {"a"})
+      .node("Reshape", {"a", "shape"}, {"b"}, {attr("allowzero", 0)})
+      .node("Add", {"b", "s"}, {"clash"});
+  m.node("If", {"c"}, {"y"}, {attr("then_branch", body), attr("else_branch", other)})
+      .node("local:Twice", {"clash"}, {"z"});
   m.node("Transpose", {"z"}, {"v"}, {attr("perm", Dims{1, 0})}).value_info("z", tensor_type(kFloat, {"n", 2}));
   m.output("y", kFloat, {2}).output("v");
   return m.bytes();

@@ -27,8 +27,12 @@ Node node_with(const std::vector<Attr>& attrs) {
 }
 
 TEST(Attributes, AreFoundByNameAndType) {
-  const std::vector<Attr> attrs = {attr("axis", -3),           attr("alpha", 0.25f),          attr("mode", "linear"),
-                                   attr("pads", Dims{1, -2}),  attr("loose", Dims{7, 8}, false), attr("none", Dims{})};
+  const std::vector<Attr> attrs = {attr("axis", -3),
+                                   attr("alpha", 0.25f),
+                                   attr("mode", "linear"),
+                                   attr("pads", Dims{1, -2}),
+                                   attr("loose", Dims{7, 8}, false),
+                                   attr("none", Dims{})};
   const Node node = node_with(attrs);
   EXPECT_EQ(int_attribute(node, "axis"), -3);
   EXPECT_EQ(float_attribute(node, "alpha"), 0.25f);
@@ -80,12 +84,13 @@ TEST(Views, AreOperatorsOfOnnxThatRelabelTheirInput) {
 TEST(TensorBytes, CountsEveryElementType) {
   const Dims five = {5};
   const std::pair<ElementType, uint64_t> expected[] = {
-      {ElementType::kFloat32, 20}, {ElementType::kUint8, 5},       {ElementType::kInt8, 5},          {ElementType::kUint16, 10},
-      {ElementType::kInt16, 10},   {ElementType::kInt32, 20},      {ElementType::kInt64, 40},        {ElementType::kBool, 5},
-      {ElementType::kFloat16, 10}, {ElementType::kFloat64, 40},    {ElementType::kUint32, 20},       {ElementType::kUint64, 40},
-      {ElementType::kComplex64, 40}, {ElementType::kComplex128, 80}, {ElementType::kBfloat16, 10},   {ElementType::kFloat8E4M3FN, 5},
-      {ElementType::kFloat8E4M3FNUZ, 5}, {ElementType::kFloat8E5M2, 5}, {ElementType::kFloat8E5M2FNUZ, 5},
-      {ElementType::kUint4, 3},    {ElementType::kInt4, 3}};
+      {ElementType::kFloat32, 20},       {ElementType::kUint8, 5},          {ElementType::kInt8, 5},
+      {ElementType::kUint16, 10},        {ElementType::kInt16, 10},         {ElementType::kInt32, 20},
+      {ElementType::kInt64, 40},         {ElementType::kBool, 5},           {ElementType::kFloat16, 10},
+      {ElementType::kFloat64, 40},       {ElementType::kUint32, 20},        {ElementType::kUint64, 40},
+      {ElementType::kComplex64, 40},     {ElementType::kComplex128, 80},    {ElementType::kBfloat16, 10},
+      {ElementType::kFloat8E4M3FN, 5},   {ElementType::kFloat8E4M3FNUZ, 5}, {ElementType::kFloat8E5M2, 5},
+      {ElementType::kFloat8E5M2FNUZ, 5}, {ElementType::kUint4, 3},          {ElementType::kInt4, 3}};
   for (const auto& [type, bytes] : expected) EXPECT_EQ(tensor_bytes(type, five), bytes) << element_type_name(type);
   EXPECT_EQ(std::size(expected), 21u);
 }
@@ -116,7 +121,9 @@ TEST(Neighbours, AreEachListedOnceAndThroughCaptures) {
   other.node("Identity", {"a"}, {"e"}).output("e", kFloat, {4});
   Model m;
   m.input("x", kFloat, {4}).input("c", ElementType::kBool, {}).output("y").output("z");
-  m.node("Relu", {"x"}, {"a"}).node("Add", {"a", "a"}, {"b"}).node("If", {"c"}, {"y"}, {attr("then_branch", body), attr("else_branch", other)});
+  m.node("Relu", {"x"}, {"a"})
+      .node("Add", {"a", "a"}, {"b"})
+      .node("If", {"c"}, {"y"}, {attr("then_branch", body), attr("else_branch", other)});
   m.node("Mul", {"a", "b"}, {"z"});
   const Graph graph = read(m);
   EXPECT_EQ(predecessors(graph, 0), std::vector<NodeId>{});
@@ -127,7 +134,8 @@ TEST(Neighbours, AreEachListedOnceAndThroughCaptures) {
 }
 
 TEST(Names, CoverEveryEnumerator) {
-  for (int32_t type = 1; type <= 22; ++type) EXPECT_STRNE(element_type_name(static_cast<ElementType>(type)), "undefined") << type;
+  for (int32_t type = 1; type <= 22; ++type)
+    EXPECT_STRNE(element_type_name(static_cast<ElementType>(type)), "undefined") << type;
   EXPECT_STREQ(element_type_name(static_cast<ElementType>(23)), "undefined");
   EXPECT_STREQ(element_type_name(ElementType::kInt4), "int4");
   EXPECT_STREQ(kind_name(Kind::kSparseTensor), "sparse_tensor");

@@ -54,7 +54,8 @@ inline std::string number(uint32_t tag, int64_t value) {
   return out;
 }
 
-// ---- types -----------------------------------------------------------------------------------------------------------
+// ---- types
+// -----------------------------------------------------------------------------------------------------------
 
 // A dimension: a size, a symbol, or "" for one of which nothing is known.
 struct Size {
@@ -92,7 +93,8 @@ inline TypeBytes sparse_type(ElementType element) {
   return {field(onnx::TypeProto::kSparseTensor, number(onnx::TensorType::kElemType, static_cast<int32_t>(element)))};
 }
 
-// ---- tensors ---------------------------------------------------------------------------------------------------------
+// ---- tensors
+// ---------------------------------------------------------------------------------------------------------
 
 // A TensorProto without its name. The members add data fields, packed unless told otherwise.
 struct TensorBytes {
@@ -106,25 +108,34 @@ struct TensorBytes {
   TensorBytes& floats(const std::vector<float>& values, bool packed = true) {
     protozero::pbf_writer writer{bytes};
     if (packed) writer.add_packed_float(onnx::TensorProto::kFloatData, values.begin(), values.end());
-    else for (const float value : values) writer.add_float(onnx::TensorProto::kFloatData, value);
+    else
+      for (const float value : values) writer.add_float(onnx::TensorProto::kFloatData, value);
     return *this;
   }
   TensorBytes& doubles(const std::vector<double>& values, bool packed = true) {
     protozero::pbf_writer writer{bytes};
     if (packed) writer.add_packed_double(onnx::TensorProto::kDoubleData, values.begin(), values.end());
-    else for (const double value : values) writer.add_double(onnx::TensorProto::kDoubleData, value);
+    else
+      for (const double value : values) writer.add_double(onnx::TensorProto::kDoubleData, value);
     return *this;
   }
-  TensorBytes& int32s(const Dims& values, bool packed = true) { return ints(onnx::TensorProto::kInt32Data, values, packed); }
-  TensorBytes& int64s(const Dims& values, bool packed = true) { return ints(onnx::TensorProto::kInt64Data, values, packed); }
-  TensorBytes& uint64s(const Dims& values, bool packed = true) { return ints(onnx::TensorProto::kUint64Data, values, packed); }
+  TensorBytes& int32s(const Dims& values, bool packed = true) {
+    return ints(onnx::TensorProto::kInt32Data, values, packed);
+  }
+  TensorBytes& int64s(const Dims& values, bool packed = true) {
+    return ints(onnx::TensorProto::kInt64Data, values, packed);
+  }
+  TensorBytes& uint64s(const Dims& values, bool packed = true) {
+    return ints(onnx::TensorProto::kUint64Data, values, packed);
+  }
   TensorBytes& strings(const Names& values) {
     for (const std::string& value : values) add(field(onnx::TensorProto::kStringData, value));
     return *this;
   }
   TensorBytes& external(const std::vector<std::pair<std::string, std::string>>& entries) {
     for (const auto& [key, value] : entries) {
-      add(field(onnx::TensorProto::kExternalData, field(onnx::StringEntry::kKey, key) + field(onnx::StringEntry::kValue, value)));
+      add(field(onnx::TensorProto::kExternalData,
+                field(onnx::StringEntry::kKey, key) + field(onnx::StringEntry::kValue, value)));
     }
     return add(number(onnx::TensorProto::kDataLocation, 1));
   }
@@ -139,7 +150,8 @@ struct TensorBytes {
   TensorBytes& ints(uint32_t tag, const Dims& values, bool packed) {
     protozero::pbf_writer writer{bytes};
     if (packed) writer.add_packed_int64(tag, values.begin(), values.end());
-    else for (const int64_t value : values) writer.add_int64(tag, value);
+    else
+      for (const int64_t value : values) writer.add_int64(tag, value);
     return *this;
   }
 };
@@ -152,7 +164,8 @@ TensorBytes tensor(const Dims& dims, const std::vector<T>& values) {
   return TensorBytes(element_of<T>(), dims).raw(data);
 }
 
-// ---- attributes ------------------------------------------------------------------------------------------------------
+// ---- attributes
+// ------------------------------------------------------------------------------------------------------
 
 class Body;
 
@@ -164,19 +177,24 @@ using Attrs = std::vector<Attr>;
 inline Attr attribute(const std::string& name, int64_t kind, const std::string& value) {
   return {field(onnx::Attribute::kName, name) + value + number(onnx::Attribute::kType, kind)};
 }
-inline Attr attr(const std::string& name, int64_t value) { return attribute(name, 2, number(onnx::Attribute::kI, value)); }
+inline Attr attr(const std::string& name, int64_t value) {
+  return attribute(name, 2, number(onnx::Attribute::kI, value));
+}
 inline Attr attr(const std::string& name, int value) { return attr(name, int64_t{value}); }
 inline Attr attr(const std::string& name, float value) {
   std::string bytes;
   protozero::pbf_writer{bytes}.add_float(onnx::Attribute::kF, value);
   return attribute(name, 1, bytes);
 }
-inline Attr attr(const std::string& name, const char* value) { return attribute(name, 3, field(onnx::Attribute::kS, value)); }
+inline Attr attr(const std::string& name, const char* value) {
+  return attribute(name, 3, field(onnx::Attribute::kS, value));
+}
 inline Attr attr(const std::string& name, const Dims& values, bool packed = true) {
   std::string bytes;
   protozero::pbf_writer writer{bytes};
   if (packed) writer.add_packed_int64(onnx::Attribute::kInts, values.begin(), values.end());
-  else for (const int64_t value : values) writer.add_int64(onnx::Attribute::kInts, value);
+  else
+    for (const int64_t value : values) writer.add_int64(onnx::Attribute::kInts, value);
   return attribute(name, 7, bytes);
 }
 inline Attr attr(const std::string& name, const TensorBytes& value) {
@@ -184,7 +202,8 @@ inline Attr attr(const std::string& name, const TensorBytes& value) {
 }
 inline Attr attr(const std::string& name, const Body& body);
 
-// ---- graphs and models -----------------------------------------------------------------------------------------------
+// ---- graphs and models
+// -----------------------------------------------------------------------------------------------
 
 // A NodeProto. An operator "domain:Op" is outside ai.onnx.
 inline std::string node_bytes(const std::string& op, const Names& inputs, const Names& outputs, const Attrs& attrs = {},
@@ -205,20 +224,29 @@ class Body {
  public:
   explicit Body(const std::string& name = "graph") : graph_(field(onnx::GraphProto::kName, name)) {}
 
-  Body& input(const std::string& name, ElementType element, const Sizes& sizes) { return input(name, tensor_type(element, sizes)); }
+  Body& input(const std::string& name, ElementType element, const Sizes& sizes) {
+    return input(name, tensor_type(element, sizes));
+  }
   Body& input(const std::string& name, const TypeBytes& type) { return info(onnx::GraphProto::kInput, name, type); }
-  Body& output(const std::string& name, ElementType element, const Sizes& sizes) { return output(name, tensor_type(element, sizes)); }
+  Body& output(const std::string& name, ElementType element, const Sizes& sizes) {
+    return output(name, tensor_type(element, sizes));
+  }
   Body& output(const std::string& name, const TypeBytes& type) { return info(onnx::GraphProto::kOutput, name, type); }
   Body& output(const std::string& name) { return add(onnx::GraphProto::kOutput, field(onnx::ValueInfo::kName, name)); }
-  Body& value_info(const std::string& name, const TypeBytes& type) { return info(onnx::GraphProto::kValueInfo, name, type); }
-  Body& node(const std::string& op, const Names& inputs, const Names& outputs, const Attrs& attrs = {}, const std::string& name = "") {
+  Body& value_info(const std::string& name, const TypeBytes& type) {
+    return info(onnx::GraphProto::kValueInfo, name, type);
+  }
+  Body& node(const std::string& op, const Names& inputs, const Names& outputs, const Attrs& attrs = {},
+             const std::string& name = "") {
     return add(onnx::GraphProto::kNode, node_bytes(op, inputs, outputs, attrs, name));
   }
   Body& initializer(const std::string& name, const TensorBytes& tensor) {
     return add(onnx::GraphProto::kInitializer, tensor.named(name));
   }
-  Body& sparse_initializer(const std::string& name, const TensorBytes& values, const TensorBytes& indices, const Dims& dims) {
-    std::string sparse = field(onnx::SparseTensor::kValues, values.named(name)) + field(onnx::SparseTensor::kIndices, indices.named(""));
+  Body& sparse_initializer(const std::string& name, const TensorBytes& values, const TensorBytes& indices,
+                           const Dims& dims) {
+    std::string sparse =
+        field(onnx::SparseTensor::kValues, values.named(name)) + field(onnx::SparseTensor::kIndices, indices.named(""));
     for (const int64_t dim : dims) sparse += number(onnx::SparseTensor::kDims, dim);
     return add(onnx::GraphProto::kSparseInitializer, sparse);
   }
@@ -235,15 +263,17 @@ class Body {
   std::string graph_;
 };
 
-inline Attr attr(const std::string& name, const Body& body) { return attribute(name, 5, field(onnx::Attribute::kG, body.graph())); }
+inline Attr attr(const std::string& name, const Body& body) {
+  return attribute(name, 5, field(onnx::Attribute::kG, body.graph()));
+}
 
 inline std::string opset_bytes(const std::string& domain, int64_t version) {
   return (domain.empty() ? "" : field(onnx::OpsetId::kDomain, domain)) + number(onnx::OpsetId::kVersion, version);
 }
 
 // A FunctionProto. Fields: name 1, input 4, output 5, node 7, opset_import 9, domain 10.
-inline std::string function_bytes(const std::string& domain, const std::string& name, const Names& inputs, const Names& outputs,
-                                  const std::vector<std::string>& nodes, int64_t opset) {
+inline std::string function_bytes(const std::string& domain, const std::string& name, const Names& inputs,
+                                  const Names& outputs, const std::vector<std::string>& nodes, int64_t opset) {
   std::string bytes = field(1, name);
   for (const std::string& input : inputs) bytes += field(4, input);
   for (const std::string& output : outputs) bytes += field(5, output);
@@ -267,7 +297,8 @@ class Model : public Body {
     return *this;
   }
   Model& metadata(const std::string& key, const std::string& value) {
-    model_ += field(onnx::Model::kMetadata, field(onnx::StringEntry::kKey, key) + field(onnx::StringEntry::kValue, value));
+    model_ +=
+        field(onnx::Model::kMetadata, field(onnx::StringEntry::kKey, key) + field(onnx::StringEntry::kValue, value));
     return *this;
   }
   std::string bytes() const { return model_ + field(onnx::Model::kGraph, graph()); }

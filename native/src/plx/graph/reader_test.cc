@@ -50,8 +50,12 @@ Model chain() {
 TEST(Reader, ReadsWhatAModelSays) {
   Model m(19, 9);
   m.imports("com.example", 3).metadata("author", "somebody");
-  m.input("x", kFloat, {"batch", 3, ""}).input("s", sequence_of(tensor_type(kFloat))).input("o", optional_of(tensor_type(kFloat)));
-  m.input("m", map_of(ElementType::kInt64, tensor_type(kFloat))).input("p", sparse_type(kFloat)).input("r", tensor_type(ElementType::kInt8));
+  m.input("x", kFloat, {"batch", 3, ""})
+      .input("s", sequence_of(tensor_type(kFloat)))
+      .input("o", optional_of(tensor_type(kFloat)));
+  m.input("m", map_of(ElementType::kInt64, tensor_type(kFloat)))
+      .input("p", sparse_type(kFloat))
+      .input("r", tensor_type(ElementType::kInt8));
   m.initializer("w", tensor<float>({2}, {1, 2}));
   m.node("com.example:Blend", {"x", "", "w"}, {"", "y"}, {attr("axis", 1)}, "blend").output("y");
   m.value_info("y", tensor_type(ElementType::kFloat16, {1}));
@@ -64,7 +68,8 @@ TEST(Reader, ReadsWhatAModelSays) {
   EXPECT_EQ(g.opsets, (std::map<std::string, int64_t>{{"", 19}, {"com.example", 3}}));
   EXPECT_EQ(g.metadata.size(), 1u);
   ASSERT_EQ(g.inputs.size(), 6u);
-  const Kind kinds[] = {Kind::kTensor, Kind::kSequence, Kind::kOptional, Kind::kMap, Kind::kSparseTensor, Kind::kTensor};
+  const Kind kinds[] = {Kind::kTensor, Kind::kSequence,     Kind::kOptional,
+                        Kind::kMap,    Kind::kSparseTensor, Kind::kTensor};
   for (size_t i = 0; i < 6; ++i) EXPECT_EQ(g.values[g.inputs[i]].type.kind, kinds[i]) << i;
   const Type& x = g.values[g.inputs[0]].type;
   EXPECT_EQ(x.shape, (std::vector<Dim>{{-1, "batch"}, {3, ""}, {-1, ""}}));
@@ -103,7 +108,10 @@ TEST(Reader, NegativeSizesAreOpen) {
 TEST(Reader, SortsNodesAndKeepsASortedOrder) {
   Model m;
   m.input("x", kFloat, {1}).output("d");
-  m.node("Add", {"b", "c"}, {"d"}, {}, "d").node("Relu", {"a"}, {"c"}, {}, "c").node("Abs", {"a"}, {"b"}, {}, "b").node("Neg", {"x"}, {"a"}, {}, "a");
+  m.node("Add", {"b", "c"}, {"d"}, {}, "d")
+      .node("Relu", {"a"}, {"c"}, {}, "c")
+      .node("Abs", {"a"}, {"b"}, {}, "b")
+      .node("Neg", {"x"}, {"a"}, {}, "a");
   auto g = read(m.bytes());
   ASSERT_TRUE(g);
   EXPECT_EQ(order(*g), (std::vector<std::string>{"a", "c", "b", "d"}));
@@ -126,7 +134,10 @@ TEST(Reader, ConsumersAreEachListedOnce) {
 
 TEST(Reader, RefusesCycles) {
   Model m;
-  m.input("x", kFloat, {1}).output("b").node("Add", {"x", "b"}, {"a"}, {}, "loop").node("Relu", {"a"}, {"b"}, {}, "back");
+  m.input("x", kFloat, {1})
+      .output("b")
+      .node("Add", {"x", "b"}, {"a"}, {}, "loop")
+      .node("Relu", {"a"}, {"b"}, {}, "back");
   EXPECT_TRUE(mentions(refused(m), "cycle")) << refused(m);
   Model self;
   self.output("a").node("Relu", {"a"}, {"a"}, {}, "self");
@@ -134,7 +145,9 @@ TEST(Reader, RefusesCycles) {
   Body body("body");
   body.node("Identity", {"y"}, {"t"}).output("t");
   Model captured;
-  captured.input("c", ElementType::kBool, {}).output("y").node("If", {"c"}, {"y"}, {attr("then_branch", body), attr("else_branch", body)});
+  captured.input("c", ElementType::kBool, {})
+      .output("y")
+      .node("If", {"c"}, {"y"}, {attr("then_branch", body), attr("else_branch", body)});
   EXPECT_TRUE(mentions(refused(captured), "cycle"));
 }
 
@@ -148,7 +161,9 @@ TEST(Reader, RefusesValuesThatNothingMakes) {
   Body body("body");
   body.node("Identity", {"ghost"}, {"t"}).output("t");
   Model inner;
-  inner.input("c", ElementType::kBool, {}).output("y").node("If", {"c"}, {"y"}, {attr("then_branch", body), attr("else_branch", body)});
+  inner.input("c", ElementType::kBool, {})
+      .output("y")
+      .node("If", {"c"}, {"y"}, {attr("then_branch", body), attr("else_branch", body)});
   EXPECT_TRUE(mentions(refused(inner), "'ghost'"));
 }
 
@@ -211,7 +226,8 @@ TEST(Reader, AnInitializerThatIsAnInputIsADefault) {
 
 TEST(Reader, SparseInitializersKeepTheirDims) {
   Model m;
-  m.input("x", kFloat, {3, 4}).sparse_initializer("s", tensor<float>({2}, {1, 2}), tensor<int64_t>({2}, {1, 7}), {3, 4});
+  m.input("x", kFloat, {3, 4})
+      .sparse_initializer("s", tensor<float>({2}, {1, 2}), tensor<int64_t>({2}, {1, 7}), {3, 4});
   m.node("Add", {"x", "s"}, {"y"}).output("y");
   auto g = read(m.bytes());
   ASSERT_TRUE(g) << g.error().message;

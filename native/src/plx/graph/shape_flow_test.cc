@@ -36,20 +36,33 @@ Model with_inputs() {
 
 TEST(Settled, ArithmeticFollowsItsInputs) {
   Model m = with_inputs();
-  m.node("Relu", {"x"}, {"a"}).node("MatMul", {"a", "x"}, {"b"}).node("Concat", {"a", "b"}, {"y"}, {attr("axis", 0)}).output("y");
+  m.node("Relu", {"x"}, {"a"})
+      .node("MatMul", {"a", "x"}, {"b"})
+      .node("Concat", {"a", "b"}, {"y"}, {attr("axis", 0)})
+      .output("y");
   EXPECT_EQ(settled(m), (Names{"a", "b", "y"}));
 }
 
 TEST(Settled, AShapeMayFlowIntoReshape) {
   Model m = with_inputs();
-  m.node("Shape", {"x"}, {"s"}).node("Gather", {"s", "one"}, {"g"}).node("Concat", {"one", "g"}, {"t"}, {attr("axis", 0)});
-  m.node("Reshape", {"x", "t"}, {"y"}).node("Expand", {"y", "s"}, {"e"}).node("ConstantOfShape", {"s"}, {"k"}).output("y").output("e").output("k");
+  m.node("Shape", {"x"}, {"s"})
+      .node("Gather", {"s", "one"}, {"g"})
+      .node("Concat", {"one", "g"}, {"t"}, {attr("axis", 0)});
+  m.node("Reshape", {"x", "t"}, {"y"})
+      .node("Expand", {"y", "s"}, {"e"})
+      .node("ConstantOfShape", {"s"}, {"k"})
+      .output("y")
+      .output("e")
+      .output("k");
   EXPECT_EQ(settled(m), (Names{"s", "g", "t", "y", "e", "k"}));
 }
 
 TEST(Settled, TheContentOfDataSettlesNothing) {
   Model m = with_inputs();
-  m.node("Reshape", {"x", "i"}, {"r"}).node("Relu", {"r"}, {"after"}).node("Add", {"i", "two"}, {"j"}).node("Expand", {"x", "j"}, {"e"});
+  m.node("Reshape", {"x", "i"}, {"r"})
+      .node("Relu", {"r"}, {"after"})
+      .node("Add", {"i", "two"}, {"j"})
+      .node("Expand", {"x", "j"}, {"e"});
   m.node("Range", {"i", "i", "i"}, {"range"}).node("Reshape", {"x", "two"}, {"known"});
   m.output("after").output("e").output("range").output("known");
   EXPECT_EQ(settled(m), (Names{"j", "known"}));
@@ -58,14 +71,23 @@ TEST(Settled, TheContentOfDataSettlesNothing) {
 TEST(Settled, ARangeOfASizeIsSettledAndSoIsItsContent) {
   Model m = with_inputs();
   m.initializer("zero", tensor<int64_t>({}, {0})).initializer("step", tensor<int64_t>({}, {1}));
-  m.node("Size", {"x"}, {"n"}).node("Range", {"zero", "n", "step"}, {"r"}).node("Expand", {"x", "r"}, {"y"}).output("y");
+  m.node("Size", {"x"}, {"n"})
+      .node("Range", {"zero", "n", "step"}, {"r"})
+      .node("Expand", {"x", "r"}, {"y"})
+      .output("y");
   EXPECT_EQ(settled(m), (Names{"n", "r", "y"}));
 }
 
 TEST(Settled, DataDependentOperatorsAndWhatFollowsAreNot) {
   for (const char* op : {"NonZero", "Unique", "Compress", "NonMaxSuppression"}) {
     Model m = with_inputs();
-    m.node(op, {"x"}, {"z"}).node("Transpose", {"z"}, {"t"}).node("Relu", {"x"}, {"other"}).node("Shape", {"z"}, {"s"}).output("t").output("other").output("s");
+    m.node(op, {"x"}, {"z"})
+        .node("Transpose", {"z"}, {"t"})
+        .node("Relu", {"x"}, {"other"})
+        .node("Shape", {"z"}, {"s"})
+        .output("t")
+        .output("other")
+        .output("s");
     EXPECT_EQ(settled(m), Names{"other"}) << op;
   }
 }
@@ -85,14 +107,16 @@ TEST(Settled, OperandsThatShapeAreNamedPerOperator) {
   EXPECT_TRUE(with_data("Slice", {"x", "two", "two"}));
   EXPECT_FALSE(with_data("Resize", {"x", "", "", "i"}));
   EXPECT_TRUE(with_data("Resize", {"x", "x", "", "two"}) == false);  // the region of interest counts too
-  EXPECT_TRUE(with_data("Gather", {"x", "i"}));  // which rows is data, how many is not
+  EXPECT_TRUE(with_data("Gather", {"x", "i"}));                      // which rows is data, how many is not
 }
 
 TEST(Settled, OutputsOfControlFlowAreNot) {
   Body body("b");
   body.node("Relu", {"x"}, {"t"}).output("t");
   Model m = with_inputs();
-  m.node("If", {"c"}, {"y"}, {attr("then_branch", body), attr("else_branch", body)}).node("Abs", {"y"}, {"z"}).output("z");
+  m.node("If", {"c"}, {"y"}, {attr("then_branch", body), attr("else_branch", body)})
+      .node("Abs", {"y"}, {"z"})
+      .output("z");
   EXPECT_EQ(settled(m), Names{});
 }
 
@@ -104,13 +128,19 @@ TEST(Settled, RandomContentShapesNothing) {
 
 TEST(Settled, ADefaultMayBeOverriddenSoItsContentIsData) {
   Model m = with_inputs();
-  m.input("target", kInt, {2}).initializer("target", tensor<int64_t>({2}, {1, -1})).node("Reshape", {"x", "target"}, {"y"}).output("y");
+  m.input("target", kInt, {2})
+      .initializer("target", tensor<int64_t>({2}, {1, -1}))
+      .node("Reshape", {"x", "target"}, {"y"})
+      .output("y");
   EXPECT_EQ(settled(m), Names{});
 }
 
 TEST(Settled, SequencesAreNot) {
   Model m = with_inputs();
-  m.input("list", sequence_of(tensor_type(kFloat))).node("SequenceAt", {"list", "one"}, {"y"}).node("Relu", {"y"}, {"z"}).output("z");
+  m.input("list", sequence_of(tensor_type(kFloat)))
+      .node("SequenceAt", {"list", "one"}, {"y"})
+      .node("Relu", {"y"}, {"z"})
+      .output("z");
   EXPECT_EQ(settled(m), Names{});
 }
 

@@ -108,7 +108,10 @@ TEST(Clashes, NamesThatDoNotClashStay) {
   Body body("body");
   body.node("Relu", {"x"}, {"own"}).output("own");
   Model m;
-  m.input("c", ElementType::kBool, {}).input("x", kFloat, {1}).output("y").node("If", {"c"}, {"y"}, branches(body, body));
+  m.input("c", ElementType::kBool, {})
+      .input("x", kFloat, {1})
+      .output("y")
+      .node("If", {"c"}, {"y"}, branches(body, body));
   auto g = read(m);
   ASSERT_TRUE(g);
   EXPECT_EQ(g->nodes[0].attributes[0], attr("then_branch", body).bytes);
@@ -141,7 +144,10 @@ TEST(Nesting, IsRefusedBeyondItsLimit) {
       body = outer;
     }
     Model m;
-    m.input("c", ElementType::kBool, {}).input("x", kFloat, {1}).output("y").node("If", {"c"}, {"y"}, {attr("then_branch", body)});
+    m.input("c", ElementType::kBool, {})
+        .input("x", kFloat, {1})
+        .output("y")
+        .node("If", {"c"}, {"y"}, {attr("then_branch", body)});
     return m;
   };
   EXPECT_TRUE(read(nested(64)));

@@ -47,20 +47,24 @@ std::string memory_of(const std::vector<T>& values) {
 TEST(TypedData, OfEveryElementTypeBecomesDense) {
   for (const bool packed : {true, false}) {
     SCOPED_TRACE(packed ? "packed" : "one by one");
-    EXPECT_EQ(data_of(TensorBytes(E::kFloat32, {3}).floats({1.5f, -2.f, 0.f}, packed)), memory_of<float>({1.5f, -2.f, 0.f}));
+    EXPECT_EQ(data_of(TensorBytes(E::kFloat32, {3}).floats({1.5f, -2.f, 0.f}, packed)),
+              memory_of<float>({1.5f, -2.f, 0.f}));
     EXPECT_EQ(data_of(TensorBytes(E::kFloat64, {2}).doubles({1e300, -0.5}, packed)), memory_of<double>({1e300, -0.5}));
     EXPECT_EQ(data_of(TensorBytes(E::kComplex64, {1}).floats({1, 2}, packed)), memory_of<float>({1, 2}));
     EXPECT_EQ(data_of(TensorBytes(E::kComplex128, {1}).doubles({1, 2}, packed)), memory_of<double>({1, 2}));
     EXPECT_EQ(data_of(TensorBytes(E::kInt64, {2}).int64s({INT64_MIN, 7}, packed)), memory_of<int64_t>({INT64_MIN, 7}));
-    EXPECT_EQ(data_of(TensorBytes(E::kInt32, {2}).int32s({-5, INT32_MAX}, packed)), memory_of<int32_t>({-5, INT32_MAX}));
+    EXPECT_EQ(data_of(TensorBytes(E::kInt32, {2}).int32s({-5, INT32_MAX}, packed)),
+              memory_of<int32_t>({-5, INT32_MAX}));
     EXPECT_EQ(data_of(TensorBytes(E::kInt16, {2}).int32s({-2, 300}, packed)), memory_of<int16_t>({-2, 300}));
     EXPECT_EQ(data_of(TensorBytes(E::kInt8, {2}).int32s({-128, 127}, packed)), memory_of<int8_t>({-128, 127}));
     EXPECT_EQ(data_of(TensorBytes(E::kUint8, {2}).int32s({255, 0}, packed)), memory_of<uint8_t>({255, 0}));
     EXPECT_EQ(data_of(TensorBytes(E::kUint16, {2}).int32s({65535, 1}, packed)), memory_of<uint16_t>({65535, 1}));
-    EXPECT_EQ(data_of(TensorBytes(E::kUint32, {2}).uint64s({0xffffffff, 1}, packed)), memory_of<uint32_t>({0xffffffff, 1}));
+    EXPECT_EQ(data_of(TensorBytes(E::kUint32, {2}).uint64s({0xffffffff, 1}, packed)),
+              memory_of<uint32_t>({0xffffffff, 1}));
     EXPECT_EQ(data_of(TensorBytes(E::kUint64, {1}).uint64s({-1}, packed)), memory_of<uint64_t>({UINT64_MAX}));
     EXPECT_EQ(data_of(TensorBytes(E::kBool, {3}).int32s({1, 0, 1}, packed)), std::string("\1\0\1", 3));
-    EXPECT_EQ(data_of(TensorBytes(E::kFloat16, {2}).int32s({0x3c00, 0xc000}, packed)), memory_of<uint16_t>({0x3c00, 0xc000}));
+    EXPECT_EQ(data_of(TensorBytes(E::kFloat16, {2}).int32s({0x3c00, 0xc000}, packed)),
+              memory_of<uint16_t>({0x3c00, 0xc000}));
     EXPECT_EQ(data_of(TensorBytes(E::kBfloat16, {1}).int32s({0x3f80}, packed)), memory_of<uint16_t>({0x3f80}));
     for (const E type : {E::kFloat8E4M3FN, E::kFloat8E4M3FNUZ, E::kFloat8E5M2, E::kFloat8E5M2FNUZ}) {
       EXPECT_EQ(data_of(TensorBytes(type, {2}).int32s({0x38, 0xff}, packed)), "\x38\xff");
@@ -102,7 +106,8 @@ TEST(Constants, OfImpossibleSizeOrTypeAreRefused) {
   EXPECT_EQ(code_of(TensorBytes(E::kFloat32, {-1}).raw("")), Code::kInvalidModel);
   EXPECT_EQ(code_of(TensorBytes(E::kFloat32, {INT64_MAX, 4}).raw("")), Code::kInvalidModel);
   EXPECT_EQ(code_of(TensorBytes(static_cast<E>(77), {1}).raw("x")), Code::kInvalidModel);
-  EXPECT_EQ(code_of(TensorBytes(E::kFloat32, {1}).raw("abcd").add(field(onnx::TensorProto::kSegment, ""))), Code::kUnsupported);
+  EXPECT_EQ(code_of(TensorBytes(E::kFloat32, {1}).raw("abcd").add(field(onnx::TensorProto::kSegment, ""))),
+            Code::kUnsupported);
 }
 
 TEST(Constants, StringsHaveNoDenseData) {
@@ -124,7 +129,11 @@ TEST(Constants, AreNotDecodedUnlessAskedFor) {
 
 TEST(Constants, ThatAreOutputsAreDecodedAllTheSame) {
   Model m;
-  m.initializer("w", TensorBytes(E::kInt32, {2}).int32s({7, 8})).initializer("v", tensor<float>({1}, {1})).node("Neg", {"v"}, {"y"}).output("y").output("w");
+  m.initializer("w", TensorBytes(E::kInt32, {2}).int32s({7, 8}))
+      .initializer("v", tensor<float>({1}, {1}))
+      .node("Neg", {"v"}, {"y"})
+      .output("y")
+      .output("w");
   const std::string bytes = m.bytes();
   ReadOptions options;
   options.load_data = false;
@@ -209,7 +218,8 @@ TEST_F(ExternalData, BeyondTheFileIsRefused) {
   expect_refused(external({{"location", "weights.bin"}, {"offset", "93"}}), Code::kInvalidModel, "which has 100");
   expect_refused(external({{"location", "weights.bin"}, {"offset", "101"}}), Code::kInvalidModel, "which has 100");
   expect_refused(external({{"location", "empty.bin"}}), Code::kInvalidModel, "which has 0");
-  expect_refused(external({{"location", "weights.bin"}, {"offset", "9999999999999999999"}}), Code::kInvalidModel, "which has 100");
+  expect_refused(external({{"location", "weights.bin"}, {"offset", "9999999999999999999"}}), Code::kInvalidModel,
+                 "which has 100");
 }
 
 TEST_F(ExternalData, WithSenselessNumbersIsRefused) {
@@ -241,7 +251,9 @@ TEST_F(ExternalData, OfABodyIsCheckedToo) {
   Body body("body");
   body.initializer("inner", external({{"location", "absent.bin"}})).node("Identity", {"inner"}, {"t"}).output("t");
   Model m;
-  m.input("c", E::kBool, {}).node("If", {"c"}, {"y"}, {attr("then_branch", body), attr("else_branch", body)}).output("y");
+  m.input("c", E::kBool, {})
+      .node("If", {"c"}, {"y"}, {attr("then_branch", body), attr("else_branch", body)})
+      .output("y");
   const std::string bytes = m.bytes();
   auto graph = read_model(bytes_of(bytes), std::make_shared<Storage>(), options_);
   ASSERT_FALSE(graph);

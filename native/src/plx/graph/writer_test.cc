@@ -67,14 +67,18 @@ Model sample() {
   Body body("then");
   body.node("Add", {"a", "w"}, {"t"}).output("t", kFloat, {"n", 2});
   Model m(17, 8);
-  m.imports("local", 1).function(function_bytes("local", "Twice", {"p"}, {"q"}, {node_bytes("Add", {"p", "p"}, {"q"})}, 17));
+  m.imports("local", 1)
+      .function(function_bytes("local", "Twice", {"p"}, {"q"}, {node_bytes("Add", {"p", "p"}, {"q"})}, 17));
   m.input("x", kFloat, {"n", 2}).input("c", ElementType::kBool, {}).input("list", sequence_of(tensor_type(kFloat)));
   m.input("d", kFloat, {2}).initializer("d", tensor<float>({2}, {3, 4}));
   m.initializer("w", tensor<float>({2}, {1, 2}));
   m.sparse_initializer("s", tensor<float>({1}, {1}), tensor<int64_t>({1}, {1}), {2});
   m.node("Add", {"x", "w"}, {"a"}).node("Clip", {"a", "", "d"}, {"b"}).node("Add", {"b", "s"}, {"e"});
   m.node("If", {"c"}, {"y"}, {attr("then_branch", body), attr("else_branch", body)}).node("local:Twice", {"e"}, {"z"});
-  m.node("SequenceLength", {"list"}, {"n"}).output("y", kFloat, {"n", 2}).output("z").output("n", ElementType::kInt64, {});
+  m.node("SequenceLength", {"list"}, {"n"})
+      .output("y", kFloat, {"n", 2})
+      .output("z")
+      .output("n", ElementType::kInt64, {});
   return m;
 }
 
@@ -119,7 +123,11 @@ TEST(Writer, CapturesOfABodyComeAlong) {
 
 TEST(Writer, AConstantMayBeAnOutput) {
   Model m;
-  m.initializer("w", tensor<float>({2}, {1, 2})).input("x", kFloat, {2}).node("Relu", {"x"}, {"y"}).output("y").output("w", kFloat, {2});
+  m.initializer("w", tensor<float>({2}, {1, 2}))
+      .input("x", kFloat, {2})
+      .node("Relu", {"x"}, {"y"})
+      .output("y")
+      .output("w", kFloat, {2});
   const Graph g = read(m.bytes());
   EXPECT_EQ(structure(read(write_part(g, all_nodes(g), g.inputs, g.outputs, {}).bytes)), structure(g));
 }
@@ -127,29 +135,43 @@ TEST(Writer, AConstantMayBeAnOutput) {
 TEST(Writer, LargeConstantsAreHandedOver) {
   Model m;
   m.initializer("big", tensor<float>({3}, {1, 2, 3})).initializer("small", tensor<float>({2}, {1, 2}));
-  m.input("x", kFloat, {3}).node("Add", {"x", "big"}, {"a"}).node("Add", {"a", "big"}, {"y"}).node("Relu", {"small"}, {"z"});
+  m.input("x", kFloat, {3})
+      .node("Add", {"x", "big"}, {"a"})
+      .node("Add", {"a", "big"}, {"y"})
+      .node("Relu", {"small"}, {"z"});
   m.output("y").output("z");
   const Graph g = read(m.bytes());
-  const Part part = write_part(g, all_nodes(g), g.inputs, g.outputs, {.inline_limit_bytes = 8, .stand_in = "over there"});
+  const Part part =
+      write_part(g, all_nodes(g), g.inputs, g.outputs, {.inline_limit_bytes = 8, .stand_in = "over there"});
   ASSERT_EQ(part.handed_over.size(), 1u);
   EXPECT_EQ(g.values[part.handed_over[0]].name, "big");
-  EXPECT_EQ(part.bytes.find(std::string(g.initializers[g.values[part.handed_over[0]].initializer].proto)), std::string::npos);
+  EXPECT_EQ(part.bytes.find(std::string(g.initializers[g.values[part.handed_over[0]].initializer].proto)),
+            std::string::npos);
   EXPECT_NE(part.bytes.find("over there"), std::string::npos);
-  EXPECT_NE(part.bytes.find(std::string(g.initializers[g.values[value_named(g, "small")].initializer].proto)), std::string::npos);
+  EXPECT_NE(part.bytes.find(std::string(g.initializers[g.values[value_named(g, "small")].initializer].proto)),
+            std::string::npos);
 }
 
 TEST(Writer, LargeConstantsMayBecomeInputs) {
   Model m;
-  m.initializer("big", tensor<float>({3}, {1, 2, 3})).input("x", kFloat, {"n"}).node("Add", {"x", "big"}, {"y"}).output("y", kFloat, {"n"});
+  m.initializer("big", tensor<float>({3}, {1, 2, 3}))
+      .input("x", kFloat, {"n"})
+      .node("Add", {"x", "big"}, {"y"})
+      .output("y", kFloat, {"n"});
   const Graph g = read(m.bytes());
   Shapes sizes(g.values.size());
   sizes[g.inputs[0]] = Shape{kFloat, {3}};
-  const WriteOptions options{.inline_limit_bytes = 8, .stand_in = {}, .large_as_inputs = true, .untyped_outputs = true, .input_shapes = &sizes};
+  const WriteOptions options{.inline_limit_bytes = 8,
+                             .stand_in = {},
+                             .large_as_inputs = true,
+                             .untyped_outputs = true,
+                             .input_shapes = &sizes};
   const Part part = write_part(g, all_nodes(g), g.inputs, g.outputs, options);
   EXPECT_TRUE(part.handed_over.empty());
   const Graph probe = read(part.bytes);
   ASSERT_EQ(probe.inputs.size(), 2u);
-  for (const ValueId id : probe.inputs) EXPECT_EQ(probe.values[id].type.shape, (std::vector<Dim>{{3, ""}})) << probe.values[id].name;
+  for (const ValueId id : probe.inputs)
+    EXPECT_EQ(probe.values[id].type.shape, (std::vector<Dim>{{3, ""}})) << probe.values[id].name;
   EXPECT_TRUE(probe.initializers.empty());
   EXPECT_EQ(probe.values[probe.outputs[0]].type.kind, Kind::kUnknown);
 }

@@ -22,7 +22,7 @@ namespace plx::ort::testing {
 struct Tensor {
   graph::ElementType element = graph::ElementType::kUndefined;
   std::vector<int64_t> dims;
-  std::string bytes;                 // content, unless they are strings
+  std::string bytes;  // content, unless they are strings
   std::vector<std::string> strings;
   bool operator==(const Tensor&) const = default;  // bit for bit
 };
@@ -78,7 +78,8 @@ inline std::shared_ptr<Runtime> runtime() {
 // A model in plain ONNX Runtime. Throws std::runtime_error with ONNX Runtime's own words.
 class Plain {
  public:
-  Plain(std::shared_ptr<Runtime> runtime, const std::string& model, const std::vector<std::pair<std::string, int64_t>>& dimensions = {})
+  Plain(std::shared_ptr<Runtime> runtime, const std::string& model,
+        const std::vector<std::pair<std::string, int64_t>>& dimensions = {})
       : runtime_(std::move(runtime)), api_(runtime_->api()) {
     OrtSessionOptions* options = nullptr;
     must(api_.CreateSessionOptions(&options));
@@ -104,7 +105,8 @@ class Plain {
     for (size_t i = 0; i < in.size(); ++i) in_names.push_back(input_names_.at(i).c_str());
     for (const std::string& name : output_names_) out_names.push_back(name.c_str());
     std::vector<OrtValue*> out(out_names.size(), nullptr);
-    must(api_.Run(session_.get(), nullptr, in_names.data(), in.data(), in.size(), out_names.data(), out.size(), out.data()));
+    must(api_.Run(session_.get(), nullptr, in_names.data(), in.data(), in.size(), out_names.data(), out.size(),
+                  out.data()));
     Tensors results;
     for (OrtValue* value : out) {
       const Value owner(runtime_, value, api_.ReleaseValue);
@@ -140,13 +142,14 @@ class Plain {
     if (tensor.element == graph::ElementType::kString) {
       OrtAllocator* allocator = nullptr;
       must(api_.GetAllocatorWithDefaultOptions(&allocator));
-      must(api_.CreateTensorAsOrtValue(allocator, tensor.dims.data(), tensor.dims.size(), ONNX_TENSOR_ELEMENT_DATA_TYPE_STRING, &value));
+      must(api_.CreateTensorAsOrtValue(allocator, tensor.dims.data(), tensor.dims.size(),
+                                       ONNX_TENSOR_ELEMENT_DATA_TYPE_STRING, &value));
       std::vector<const char*> pointers;
       for (const std::string& text : tensor.strings) pointers.push_back(text.c_str());
       if (!pointers.empty()) must(api_.FillStringTensor(value, pointers.data(), pointers.size()));
     } else {
-      must(api_.CreateTensorWithDataAsOrtValue(runtime_->cpu(), const_cast<char*>(tensor.bytes.data()), tensor.bytes.size(),
-                                               tensor.dims.data(), tensor.dims.size(),
+      must(api_.CreateTensorWithDataAsOrtValue(runtime_->cpu(), const_cast<char*>(tensor.bytes.data()),
+                                               tensor.bytes.size(), tensor.dims.data(), tensor.dims.size(),
                                                static_cast<ONNXTensorElementDataType>(tensor.element), &value));
     }
     return Value(runtime_, value, api_.ReleaseValue);
@@ -165,7 +168,10 @@ class Plain {
     must(api_.GetTensorElementType(info, &element));
     must(api_.GetDimensionsCount(info, &rank));
     must(api_.GetTensorShapeElementCount(info, &count));
-    Tensor tensor{.element = static_cast<graph::ElementType>(element), .dims = std::vector<int64_t>(rank), .bytes = {}, .strings = {}};
+    Tensor tensor{.element = static_cast<graph::ElementType>(element),
+                  .dims = std::vector<int64_t>(rank),
+                  .bytes = {},
+                  .strings = {}};
     must(api_.GetDimensions(info, tensor.dims.data(), rank));
     for (size_t i = 0; element == ONNX_TENSOR_ELEMENT_DATA_TYPE_STRING && i < count; ++i) {
       size_t length = 0;

@@ -96,6 +96,9 @@ Result<std::shared_ptr<Runtime>> Runtime::acquire(const std::string& library_pat
 }
 
 Status Runtime::open(int threads, int verbosity) {
+  // ONNX Runtime's own releases for Linux start an uploader thread with their first environment, before
+  // DisableTelemetryEvents can be called; this variable is the one way to have none. Whoever has set it decides.
+  ::setenv("ORT_DISABLE_TELEMETRY", "1", 0);
   // Never closed again: ONNX Runtime leaves thread-local destructors behind.
   void* library = ::dlopen(path_.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (library == nullptr) return fail(Code::kLibrary, "cannot load ONNX Runtime: ", ::dlerror());

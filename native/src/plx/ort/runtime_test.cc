@@ -2,8 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <thread>
 
 #include "plx/ort/plain_testing.h"
@@ -49,6 +51,26 @@ TEST(Acquire, OneThreadAndWhateverThereIsAgreeWithAnyPool) {
 TEST(Acquire, AfterTheLastReleaseAnotherSizeIsFine) {
   for (const int threads : {2, 4, 1}) EXPECT_EQ(acquired(threads)->threads(), threads);
   EXPECT_GE(acquired(0)->threads(), 1);
+}
+
+size_t threads_of_process() {
+  const std::filesystem::directory_iterator tasks("/proc/self/task");
+  return static_cast<size_t>(std::distance(begin(tasks), end(tasks)));
+}
+const size_t threads_at_start = threads_of_process();
+
+TEST(Acquire, StartsItsPoolAndNoOtherThread) {  // such as one that uploads telemetry
+  const auto settled = [](size_t wanted) {      // a thread that was joined leaves /proc a moment later
+    for (int i = 0; i < 1000 && threads_of_process() != wanted; ++i)
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    return threads_of_process();
+  };
+  for (const int threads : {1, 3}) {
+    const auto runtime = acquired(threads);
+    const size_t wanted = threads_at_start + static_cast<size_t>(threads) - 1;
+    EXPECT_EQ(settled(wanted), wanted);
+  }
+  EXPECT_EQ(settled(threads_at_start), threads_at_start);
 }
 
 TEST(Acquire, FromSeveralThreadsAtOnceAlwaysSucceeds) {

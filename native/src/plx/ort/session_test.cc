@@ -94,8 +94,13 @@ TEST(MakeSession, ConfigEntriesAndCustomOperatorLibrariesAreChecked) {
 
 TEST(Optimise, FoldsWhatIsConstant) {
   Model m;
-  m.input("x", kFloat, {"n", 4}).initializer("a", tensor<float>({4}, {1, 2, 3, 4})).initializer("b", tensor<float>({4}, {5, 6, 7, 8}));
-  m.node("Mul", {"a", "b"}, {"ab"}).node("Identity", {"x"}, {"same"}).node("Add", {"same", "ab"}, {"y"}).output("y", kFloat, {"n", 4});
+  m.input("x", kFloat, {"n", 4})
+      .initializer("a", tensor<float>({4}, {1, 2, 3, 4}))
+      .initializer("b", tensor<float>({4}, {5, 6, 7, 8}));
+  m.node("Mul", {"a", "b"}, {"ab"})
+      .node("Identity", {"x"}, {"same"})
+      .node("Add", {"same", "ab"}, {"y"})
+      .output("y", kFloat, {"n", 4});
   const std::string bytes = m.bytes();
   auto g = optimise(runtime(), {.name = "folded", .path = {}, .bytes = bytes, .base_directory = {}}, {});
   ASSERT_TRUE(g) << g.error().message;
@@ -123,7 +128,8 @@ TEST(Optimise, LeavesExternalWeightsWhereTheyAre) {
   std::filesystem::create_directories(folder);
   std::ofstream(folder + "/weights.bin", std::ios::binary) << std::string(4096, 'w');
   Model m;
-  m.input("x", kFloat, {"n", 32}).initializer("w", TensorBytes(kFloat, {32, 32}).external({{"location", "weights.bin"}}));
+  m.input("x", kFloat, {"n", 32})
+      .initializer("w", TensorBytes(kFloat, {32, 32}).external({{"location", "weights.bin"}}));
   m.node("MatMul", {"x", "w"}, {"a"}).node("Relu", {"a"}, {"y"}).output("y", kFloat, {"n", 32});
   const std::string path = folder + "/model.onnx";
   std::ofstream(path, std::ios::binary) << m.bytes();
@@ -145,7 +151,9 @@ Inferred inferred(const Graph& graph, const InputDims& dims = {}, const ModelSet
 TEST(Infer, GivesTypesAndShapesOfEveryValue) {
   Model m;
   m.input("x", kFloat, {2, 3, 8, 8}).initializer("w", tensor<float>({4, 3, 3, 3}, std::vector<float>(108, 0.5f)));
-  m.node("Conv", {"x", "w"}, {"a"}, {attr("pads", Dims{1, 1, 1, 1})}).node("Relu", {"a"}, {"b"}).node("Shape", {"b"}, {"s"});
+  m.node("Conv", {"x", "w"}, {"a"}, {attr("pads", Dims{1, 1, 1, 1})})
+      .node("Relu", {"a"}, {"b"})
+      .node("Shape", {"b"}, {"s"});
   m.node("Cast", {"b"}, {"y"}, {attr("to", 10)}).output("y").output("s");
   const Graph g = read(m.bytes());
   const Inferred result = inferred(g);
@@ -164,7 +172,9 @@ TEST(Infer, OpenDimensionsAreGivenFixedOrOne) {
   Model m;
   m.input("x", kFloat, {"n", "m", 4}).node("Relu", {"x"}, {"a"}).node("Transpose", {"a"}, {"y"}).output("y");
   const Graph g = read(m.bytes());
-  const auto dims = [&](const Inferred& result) { return result.shapes[value_named(g, "y")].value_or(graph::Shape{}).dims; };
+  const auto dims = [&](const Inferred& result) {
+    return result.shapes[value_named(g, "y")].value_or(graph::Shape{}).dims;
+  };
   EXPECT_EQ(dims(inferred(g)), (Dims{4, 1, 1}));
   EXPECT_EQ(dims(inferred(g, {{g.inputs[0], {5, 6, 4}}})), (Dims{4, 6, 5}));
   ModelSettings settings;
@@ -184,7 +194,9 @@ TEST(Infer, SizesThatDependOnDataAreUnknown) {
 
 TEST(Infer, SmallConstantsShapeAndLargeOnesAreNotNeeded) {
   Model m;
-  m.input("x", kFloat, {2, 2048}).initializer("target", tensor<int64_t>({3}, {2, -1, 4})).initializer("w", tensor<float>({2048}, std::vector<float>(2048, 1)));
+  m.input("x", kFloat, {2, 2048})
+      .initializer("target", tensor<int64_t>({3}, {2, -1, 4}))
+      .initializer("w", tensor<float>({2048}, std::vector<float>(2048, 1)));
   m.node("Add", {"x", "w"}, {"a"}).node("Reshape", {"a", "target"}, {"y"}).output("y");
   const Graph g = read(m.bytes());
   EXPECT_EQ(inferred(g).shapes[value_named(g, "y")].value_or(graph::Shape{}).dims, (Dims{2, 512, 4}));
@@ -192,7 +204,10 @@ TEST(Infer, SmallConstantsShapeAndLargeOnesAreNotNeeded) {
 
 TEST(Infer, SequencesOptionalsAndMapsKeepAWrittenType) {
   Model m;
-  m.input("x", kFloat, {2}).node("SequenceConstruct", {"x", "x"}, {"list"}).node("SequenceLength", {"list"}, {"n"}).output("n");
+  m.input("x", kFloat, {2})
+      .node("SequenceConstruct", {"x", "x"}, {"list"})
+      .node("SequenceLength", {"list"}, {"n"})
+      .output("n");
   m.node("Optional", {"x"}, {"maybe"}).node("OptionalHasElement", {"maybe"}, {"has"}).output("has");
   const Graph g = read(m.bytes());
   const Inferred result = inferred(g);
@@ -206,18 +221,23 @@ TEST(Infer, SequencesOptionalsAndMapsKeepAWrittenType) {
   EXPECT_EQ(result.types[value_named(g, "n")].element, kInt);
 }
 
-// A body and the graph around it both define "t", as ONNX Runtime's own passes write it. Read (which renames), write, run.
+// A body and the graph around it both define "t", as ONNX Runtime's own passes write it. Read (which renames), write,
+// run.
 TEST(WrittenParts, WithRenamedClashesStillRun) {
   const auto model = [](const std::string& inner_name) {
     Body then_branch("then");
     then_branch.node("Mul", {"t", "x"}, {"u"}).node("Neg", {"u"}, {"r"}).output("r", kFloat, {4});
     Body inner("inner");
-    inner.initializer(inner_name, tensor<float>({4}, {1, 2, 3, 4})).node("Add", {inner_name, "x"}, {"q"}).output("q", kFloat, {4});
+    inner.initializer(inner_name, tensor<float>({4}, {1, 2, 3, 4}))
+        .node("Add", {inner_name, "x"}, {"q"})
+        .output("q", kFloat, {4});
     Body else_branch("else");
-    else_branch.node("If", {"c"}, {"r"}, {attr("then_branch", then_branch), attr("else_branch", inner)}).output("r", kFloat, {4});
+    else_branch.node("If", {"c"}, {"r"}, {attr("then_branch", then_branch), attr("else_branch", inner)})
+        .output("r", kFloat, {4});
     Model m;
     m.input("x", kFloat, {4}).input("c", graph::ElementType::kBool, {}).input("d", graph::ElementType::kBool, {});
-    m.node("Abs", {"x"}, {"t"}).node("If", {"d"}, {"y"}, {attr("then_branch", then_branch), attr("else_branch", else_branch)});
+    m.node("Abs", {"x"}, {"t"})
+        .node("If", {"d"}, {"y"}, {attr("then_branch", then_branch), attr("else_branch", else_branch)});
     m.node("Relu", {"t"}, {"z"}).output("y", kFloat, {4}).output("z", kFloat, {4});
     return m.bytes();
   };
@@ -227,7 +247,8 @@ TEST(WrittenParts, WithRenamedClashesStillRun) {
   Plain renamed(runtime(), graph::write_part(g, nodes, g.inputs, g.outputs, {}).bytes);
   for (const bool c : {false, true}) {
     for (const bool d : {false, true}) {
-      const testing::Tensors inputs = {noise({4}, 7), testing::tensor_of<bool>({}, {c}), testing::tensor_of<bool>({}, {d})};
+      const testing::Tensors inputs = {noise({4}, 7), testing::tensor_of<bool>({}, {c}),
+                                       testing::tensor_of<bool>({}, {d})};
       EXPECT_EQ(renamed.run(inputs), clean.run(inputs)) << c << d;
     }
   }

@@ -19,7 +19,8 @@ using ort::testing::text_of;
 void expect_error(const Status& status, Code code, const std::vector<std::string>& parts) {
   ASSERT_FALSE(status);
   EXPECT_EQ(status.error().code, code) << status.error().message;
-  for (const std::string& part : parts) EXPECT_NE(status.error().message.find(part), std::string::npos) << status.error().message;
+  for (const std::string& part : parts)
+    EXPECT_NE(status.error().message.find(part), std::string::npos) << status.error().message;
 }
 template <class T>
 Status status_of(const Result<T>& result) {
@@ -120,7 +121,8 @@ TEST_P(EveryCut, OutputsThatAreViewsOrInputsCanBeBound) {
   const Tensors expected = plain.run({x});
   must(bind(*session, 0, x));
   Tensors bound;
-  for (const Tensor& tensor : expected) bound.push_back({tensor.element, tensor.dims, std::string(tensor.bytes.size(), 'x'), {}});
+  for (const Tensor& tensor : expected)
+    bound.push_back({tensor.element, tensor.dims, std::string(tensor.bytes.size(), 'x'), {}});
   for (size_t i = 0; i < bound.size(); ++i) must(session->bind_output(i, view_of(bound[i])));
   for (int repeat = 0; repeat < 3; ++repeat) {
     for (Tensor& tensor : bound) std::fill(tensor.bytes.begin(), tensor.bytes.end(), 'x');
@@ -135,7 +137,11 @@ TEST_P(EveryCut, OutputsThatAreViewsOrInputsCanBeBound) {
 
 TEST_P(EveryCut, AFailingOperatorLeavesTheSessionUsable) {
   Model m;
-  m.input("x", kFloat, {4, 2}).input("i", kInt, {3}).node("Abs", {"x"}, {"a"}).node("Gather", {"a", "i"}, {"g"}, {}, "pick").node("Neg", {"g"}, {"y"});
+  m.input("x", kFloat, {4, 2})
+      .input("i", kInt, {3})
+      .node("Abs", {"x"}, {"a"})
+      .node("Gather", {"a", "i"}, {"g"}, {}, "pick")
+      .node("Neg", {"g"}, {"y"});
   m.output("y", kFloat, {3, 2});
   Loaded loaded(m.bytes());
   Plain plain(runtime(), loaded.bytes());
@@ -164,7 +170,8 @@ TEST_P(EveryCut, AScheduleMayBeTakenAtAnyTime) {
   must(bind(*session, 0, x));
   for (int round = 0; round < 4; ++round) {
     Schedule schedule;
-    for (uint32_t i = 0; i < plan->plan->units.size(); ++i) schedule.entries.push_back({i, 0, (i + static_cast<uint32_t>(round)) % 2, i % 2});
+    for (uint32_t i = 0; i < plan->plan->units.size(); ++i)
+      schedule.entries.push_back({i, 0, (i + static_cast<uint32_t>(round)) % 2, i % 2});
     must(session->set_schedule(schedule));
     for (int repeat = 0; repeat < 3; ++repeat) {
       must(session->run());
@@ -192,7 +199,8 @@ TEST(Schedule, MayBeAnyTopologicalOrder) {
   while (schedule.entries.size() < units.size()) {
     for (size_t i = units.size(); i-- > 0;) {
       const auto& before = units[i].predecessors;
-      if (done[i] || !std::all_of(before.begin(), before.end(), [&](int p) { return done[static_cast<size_t>(p)]; })) continue;
+      if (done[i] || !std::all_of(before.begin(), before.end(), [&](int p) { return done[static_cast<size_t>(p)]; }))
+        continue;
       done[i] = true;
       schedule.entries.push_back({static_cast<uint32_t>(i), 0, 0, 0});
       break;
@@ -247,7 +255,8 @@ TEST(BindInput, RefusesWhatTheModelDoesNotWant) {
   expect_error(bind(*session, 0, flat), Code::kInvalidArgument, {"[n,4]", "[4]"});
   const Dims negative = {-1, 4};
   expect_error(session->bind_input(0, {kFloat, negative, good.bytes.data(), 32}), Code::kInvalidArgument, {"[-1,4]"});
-  expect_error(session->bind_input(0, {kFloat, good.dims, good.bytes.data(), 31}), Code::kInvalidArgument, {"needs 32 bytes", "31"});
+  expect_error(session->bind_input(0, {kFloat, good.dims, good.bytes.data(), 31}), Code::kInvalidArgument,
+               {"needs 32 bytes", "31"});
   expect_error(session->bind_input(0, {kFloat, good.dims, nullptr, 32}), Code::kInvalidArgument, {"needs 32 bytes"});
   const size_t offset = 0;
   expect_error(session->bind_input_strings(0, good.dims, "a", &offset), Code::kInvalidArgument, {"'x'", "not strings"});
@@ -317,7 +326,8 @@ TEST(BindOutput, RefusesWhatCannotBe) {
   Tensor y = noise({2, 4}, 1);
   expect_error(session->bind_output(2, view_of(y)), Code::kInvalidArgument, {"no output 2", "has 2"});
   expect_error(session->bind_output(1, view_of(y)), Code::kInvalidArgument, {"'s'", "int64", "float32"});
-  expect_error(session->bind_output(0, {kFloat, y.dims, y.bytes.data(), 31}), Code::kInvalidArgument, {"'y'", "31", "32"});
+  expect_error(session->bind_output(0, {kFloat, y.dims, y.bytes.data(), 31}), Code::kInvalidArgument,
+               {"'y'", "31", "32"});
   expect_error(session->bind_output(0, {kFloat, y.dims, nullptr, 32}), Code::kInvalidArgument, {"'y'"});
 }
 
@@ -335,7 +345,10 @@ TEST(ReadOutput, NeedsARunAndAnOutputThatIsThere) {
 
 TEST(ReadOutput, OfASequenceIsUnsupported) {
   Model m;
-  m.input("x", kFloat, {"n"}).node("Abs", {"x"}, {"a"}).node("SequenceConstruct", {"a", "x"}, {"list"}).output("list", sequence_of(tensor_type(kFloat)));
+  m.input("x", kFloat, {"n"})
+      .node("Abs", {"x"}, {"a"})
+      .node("SequenceConstruct", {"a", "x"}, {"list"})
+      .output("list", sequence_of(tensor_type(kFloat)));
   m.node("Neg", {"a"}, {"y"}).output("y", kFloat, {"n"});
   Loaded loaded(m.bytes());
   const Tensor x = noise({2}, 1);

@@ -16,10 +16,13 @@ using ort::testing::noise;
 using ort::testing::tensor_of;
 using ort::testing::text_of;
 
-TEST(Results, OfConvolutions) { expect_plain_results(convolutions(), {{noise({1, 8, 16, 16}, 1)}, {noise({1, 8, 16, 16}, 2)}}); }
+TEST(Results, OfConvolutions) {
+  expect_plain_results(convolutions(), {{noise({1, 8, 16, 16}, 1)}, {noise({1, 8, 16, 16}, 2)}});
+}
 
 TEST(Results, OfAttentionAtManyShapes) {
-  expect_plain_results(attention(), {{noise({1, 4, 32}, 1)}, {noise({2, 4, 32}, 2)}, {noise({1, 9, 32}, 3)}, {noise({3, 1, 32}, 4)}});
+  expect_plain_results(
+      attention(), {{noise({1, 4, 32}, 1)}, {noise({2, 4, 32}, 2)}, {noise({1, 9, 32}, 3)}, {noise({3, 1, 32}, 4)}});
 }
 
 TEST(Results, OfControlFlowThatReadsOuterValues) {
@@ -33,14 +36,19 @@ TEST(Results, OfControlFlowThatReadsOuterValues) {
 }
 
 TEST(Results, WhoseSizeDependsOnTheData) {
-  expect_plain_results(non_zero(), {{noise({16}, 1)}, {noise({16}, 2)}, {noise({5}, 3)}, {tensor_of<float>({3}, {-1, -2, -3})},
+  expect_plain_results(non_zero(), {{noise({16}, 1)},
+                                    {noise({16}, 2)},
+                                    {noise({5}, 3)},
+                                    {tensor_of<float>({3}, {-1, -2, -3})},
                                     {tensor_of<float>({3}, {1, 2, 3})}});
 }
 
 TEST(Results, OfReshapesToldByData) {
   const Tensor x = noise({4, 6}, 1);
-  expect_plain_results(reshape_by_data(), {{x, tensor_of<int64_t>({1}, {24})}, {x, tensor_of<int64_t>({1}, {-1})},
-                                           {x, tensor_of<int64_t>({3}, {2, 3, 4})}, {x, tensor_of<int64_t>({3}, {0, -1, 3})},
+  expect_plain_results(reshape_by_data(), {{x, tensor_of<int64_t>({1}, {24})},
+                                           {x, tensor_of<int64_t>({1}, {-1})},
+                                           {x, tensor_of<int64_t>({3}, {2, 3, 4})},
+                                           {x, tensor_of<int64_t>({3}, {0, -1, 3})},
                                            {noise({1, 1}, 2), tensor_of<int64_t>({0}, {})}});
 }
 
@@ -51,30 +59,45 @@ TEST(Results, OfStrings) {
 }
 
 TEST(Results, OfSequencesBetweenUnits) {
-  expect_plain_results(sequences(), {{noise({1, 2}, 1), tensor_of<int64_t>({}, {0})}, {noise({3, 2}, 2), tensor_of<int64_t>({}, {-1})},
+  expect_plain_results(sequences(), {{noise({1, 2}, 1), tensor_of<int64_t>({}, {0})},
+                                     {noise({3, 2}, 2), tensor_of<int64_t>({}, {-1})},
                                      {noise({3, 2}, 2), tensor_of<int64_t>({}, {2})}});
 }
 
-TEST(Results, OfViewsConstantsAndInputsHandedOut) { expect_plain_results(many_outputs(), {{noise({2, 4}, 1)}, {noise({3, 4}, 2)}}); }
+TEST(Results, OfViewsConstantsAndInputsHandedOut) {
+  expect_plain_results(many_outputs(), {{noise({2, 4}, 1)}, {noise({3, 4}, 2)}});
+}
 
 TEST(Results, OfEmptyTensors) {
   Model m;
-  m.input("x", kFloat, {"n", 3}).initializer("flat", tensor<int64_t>({2}, {3, -1})).output("y", kFloat, {3, "n"}).output("z", kFloat, {"m", 3});
-  m.node("Relu", {"x"}, {"a"}).node("Transpose", {"a"}, {"y"}).node("Concat", {"a", "x"}, {"b"}, {attr("axis", 0)}).node("Abs", {"b"}, {"z"});
+  m.input("x", kFloat, {"n", 3})
+      .initializer("flat", tensor<int64_t>({2}, {3, -1}))
+      .output("y", kFloat, {3, "n"})
+      .output("z", kFloat, {"m", 3});
+  m.node("Relu", {"x"}, {"a"})
+      .node("Transpose", {"a"}, {"y"})
+      .node("Concat", {"a", "x"}, {"b"}, {attr("axis", 0)})
+      .node("Abs", {"b"}, {"z"});
   expect_plain_results(m.bytes(), {{noise({0, 3}, 1)}, {noise({2, 3}, 1)}, {noise({0, 3}, 1)}});
 }
 
 TEST(Results, OfScalars) {
   Model m;
   m.input("x", kFloat, {}).initializer("none", tensor<int64_t>({0}, {})).initializer("axis", tensor<int64_t>({1}, {0}));
-  m.node("Exp", {"x"}, {"a"}).node("Unsqueeze", {"a", "axis"}, {"b"}).node("Neg", {"b"}, {"c"}).node("Reshape", {"c", "none"}, {"d"}).node("Sqrt", {"a"}, {"e"});
+  m.node("Exp", {"x"}, {"a"})
+      .node("Unsqueeze", {"a", "axis"}, {"b"})
+      .node("Neg", {"b"}, {"c"})
+      .node("Reshape", {"c", "none"}, {"d"})
+      .node("Sqrt", {"a"}, {"e"});
   m.node("Add", {"d", "e"}, {"y"}).output("y", kFloat, {}).output("d", kFloat, {});
   expect_plain_results(m.bytes(), {{tensor_of<float>({}, {0.5f})}, {tensor_of<float>({}, {2.f})}});
 }
 
 TEST(Results, OfAModelWithoutInputs) {
   Model m;
-  m.initializer("w", weights({8}, 1)).initializer("low", tensor<int64_t>({}, {0})).node("RandomNormalLike", {"w"}, {"r"}, {attr("seed", 1.f)});
+  m.initializer("w", weights({8}, 1))
+      .initializer("low", tensor<int64_t>({}, {0}))
+      .node("RandomNormalLike", {"w"}, {"r"}, {attr("seed", 1.f)});
   m.node("Sub", {"r", "r"}, {"zero"}).node("Add", {"zero", "w"}, {"y"}).output("y", kFloat, {8});
   expect_plain_results(m.bytes(), {Tensors{}});
 }
@@ -91,29 +114,48 @@ TEST(Results, OfDefaultsOfOldModelsAndSparseConstants) {
   old_style.node("MatMul", {"x", "w"}, {"a"}).node("Relu", {"a"}, {"y"}).output("y", kFloat, {2, 400});
   expect_plain_results(old_style.bytes(), {{noise({2, 4}, 1)}});
   Model sparse;
-  sparse.input("x", kFloat, {3, 4}).sparse_initializer("s", tensor<float>({2}, {5, 6}), tensor<int64_t>({2}, {1, 7}), {3, 4});
-  sparse.node("Abs", {"x"}, {"a"}).node("Add", {"a", "s"}, {"b"}).node("Relu", {"b"}, {"y"}).output("y", kFloat, {3, 4});
+  sparse.input("x", kFloat, {3, 4})
+      .sparse_initializer("s", tensor<float>({2}, {5, 6}), tensor<int64_t>({2}, {1, 7}), {3, 4});
+  sparse.node("Abs", {"x"}, {"a"})
+      .node("Add", {"a", "s"}, {"b"})
+      .node("Relu", {"b"}, {"y"})
+      .output("y", kFloat, {3, 4});
   expect_plain_results(sparse.bytes(), {{noise({3, 4}, 1)}});
 }
 
 TEST(Results, OfFunctionsAndHalfFloats) {
   Model m;
-  m.imports("local", 1).function(function_bytes("local", "Twice", {"p"}, {"q"}, {node_bytes("Add", {"p", "p"}, {"q"})}, 17));
-  m.input("x", kFloat, {"n"}).node("local:Twice", {"x"}, {"a"}).node("Cast", {"a"}, {"h"}, {attr("to", 10)}).node("Sqrt", {"h"}, {"b"});
+  m.imports("local", 1)
+      .function(function_bytes("local", "Twice", {"p"}, {"q"}, {node_bytes("Add", {"p", "p"}, {"q"})}, 17));
+  m.input("x", kFloat, {"n"})
+      .node("local:Twice", {"x"}, {"a"})
+      .node("Cast", {"a"}, {"h"}, {attr("to", 10)})
+      .node("Sqrt", {"h"}, {"b"});
   m.node("Mul", {"b", "h"}, {"c"}).node("Cast", {"c"}, {"y"}, {attr("to", 1)}).output("y", kFloat, {"n"});
   expect_plain_results(m.bytes(), {{tensor_of<float>({3}, {1, 2, 3})}});
 }
 
 TEST(Results, OfOneOutputNamedTwiceInSeveralPlaces) {
   Model m;
-  m.input("x", kFloat, {4}).node("Split", {"x"}, {"a", "b"}, {attr("axis", 0)}).node("Add", {"a", "a"}, {"c"}).node("Mul", {"c", "b"}, {"d"});
-  m.node("Add", {"c", "d"}, {"e"}).output("c", kFloat, {2}).output("e", kFloat, {2}).output("d", kFloat, {2}).output("b", kFloat, {2});
+  m.input("x", kFloat, {4})
+      .node("Split", {"x"}, {"a", "b"}, {attr("axis", 0)})
+      .node("Add", {"a", "a"}, {"c"})
+      .node("Mul", {"c", "b"}, {"d"});
+  m.node("Add", {"c", "d"}, {"e"})
+      .output("c", kFloat, {2})
+      .output("e", kFloat, {2})
+      .output("d", kFloat, {2})
+      .output("b", kFloat, {2});
   expect_plain_results(m.bytes(), {{noise({4}, 1)}});
 }
 
 TEST(Results, TextConstantsHandedOutAreUnsupportedAndSayWhatHelps) {
   Model m;
-  m.input("x", kFloat, {1}).initializer("t", TensorBytes(kText, {1}).strings({"a"})).node("Abs", {"x"}, {"y"}).output("y", kFloat, {1}).output("t", kText, {1});
+  m.input("x", kFloat, {1})
+      .initializer("t", TensorBytes(kText, {1}).strings({"a"}))
+      .node("Abs", {"x"}, {"y"})
+      .output("y", kFloat, {1})
+      .output("t", kText, {1});
   Loaded loaded(m.bytes());
   for (const Units units : {Units::kWhole, Units::kNodes}) {
     auto session = loaded->make_session(loaded.plan(units), 0);
@@ -122,14 +164,17 @@ TEST(Results, TextConstantsHandedOutAreUnsupportedAndSayWhatHelps) {
     EXPECT_NE(session.error().message.find("'t'"), std::string::npos);
   }
   Model helped;
-  helped.initializer("t", TensorBytes(kText, {1}).strings({"a"})).node("Identity", {"t"}, {"y"}).output("y", kText, {1});
+  helped.initializer("t", TensorBytes(kText, {1}).strings({"a"}))
+      .node("Identity", {"t"}, {"y"})
+      .output("y", kText, {1});
   Loaded loaded_again(helped.bytes());
   const auto session = loaded_again.session(Units::kWhole);
   must(session->run());
   EXPECT_EQ(read_output(*session, 0), text_of({1}, {"a"}));
 }
 
-// ---- shapes and memory -----------------------------------------------------------------------------------------------
+// ---- shapes and memory
+// -----------------------------------------------------------------------------------------------
 
 TEST(Shapes, AreRememberedUpToALimitAndStayRight) {
   Loaded loaded(attention());

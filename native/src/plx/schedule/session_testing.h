@@ -33,7 +33,8 @@ inline void must(Status status) {
 // A model in memory, which stays there as long as the object.
 class Loaded {
  public:
-  explicit Loaded(std::string bytes, ort::ModelSettings settings = {}) : bytes_(std::make_unique<std::string>(std::move(bytes))) {
+  explicit Loaded(std::string bytes, ort::ModelSettings settings = {})
+      : bytes_(std::make_unique<std::string>(std::move(bytes))) {
     model_ = must(engine::Model::load_memory(ort::testing::runtime(), *bytes_, "", std::move(settings)));
   }
   engine::Model& operator*() { return *model_; }
@@ -43,7 +44,9 @@ class Loaded {
     request.options.units = units;
     return must(model_->make_plan(request));
   }
-  std::unique_ptr<Session> session(Units units, int threads = 0) { return must(model_->make_session(plan(units), threads)); }
+  std::unique_ptr<Session> session(Units units, int threads = 0) {
+    return must(model_->make_session(plan(units), threads));
+  }
   const std::string& bytes() const { return *bytes_; }
 
  private:

@@ -1,5 +1,5 @@
-// A run at known shapes allocates nothing of ours. ONNX Runtime's own allocations go through the same operator new, so a
-// session's run is measured against the same OrtApi::Run calls, on the same ONNX Runtime sessions, made by hand.
+// A run at known shapes allocates nothing of ours. ONNX Runtime's own allocations go through the same operator new, so
+// a session's run is measured against the same OrtApi::Run calls, on the same ONNX Runtime sessions, made by hand.
 #include <gtest/gtest.h>
 
 #include <map>
@@ -22,8 +22,9 @@ class ByHand {
   ByHand(std::shared_ptr<ort::Runtime> runtime, std::shared_ptr<CompiledPlan> plan, const Tensor& input)
       : runtime_(std::move(runtime)), plan_(std::move(plan)), values_(plan_->slots().size()) {
     OrtValue* value = nullptr;
-    check(api().CreateTensorWithDataAsOrtValue(runtime_->cpu(), const_cast<char*>(input.bytes.data()), input.bytes.size(),
-                                               input.dims.data(), input.dims.size(), ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT, &value));
+    check(api().CreateTensorWithDataAsOrtValue(runtime_->cpu(), const_cast<char*>(input.bytes.data()),
+                                               input.bytes.size(), input.dims.data(), input.dims.size(),
+                                               ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT, &value));
     own(plan_->inputs()[0], value);
     OrtRunOptions* options = nullptr;
     check(api().CreateRunOptions(&options));
@@ -49,7 +50,9 @@ class ByHand {
  private:
   const OrtApi& api() const { return runtime_->api(); }
   void check(OrtStatus* status) const { must(runtime_->check(status, "by hand")); }
-  void own(int slot, OrtValue* value) { values_[static_cast<size_t>(slot)] = ort::Value(runtime_, value, api().ReleaseValue); }
+  void own(int slot, OrtValue* value) {
+    values_[static_cast<size_t>(slot)] = ort::Value(runtime_, value, api().ReleaseValue);
+  }
 
   std::shared_ptr<ort::Runtime> runtime_;
   std::shared_ptr<CompiledPlan> plan_;

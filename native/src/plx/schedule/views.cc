@@ -55,8 +55,8 @@ Result<std::vector<int64_t>> view_dims(const graph::Node& node, std::span<const 
       out.push_back(dim);
     }
     int64_t total = product(dims);
-    if (open >= 0 && known == 0 && total == 0) {
-      // Anything times nothing is nothing; ONNX Runtime settles the open dim as if the zeros were ones.
+    if (open >= 0 && allow_zero && known == 0 && total == 0) {
+      // Any size would do; ONNX Runtime takes the one that fits with the zeros left out.
       known = total = 1;
       for (const int64_t dim : out) known *= dim > 0 ? dim : 1;
       for (const int64_t dim : dims) total *= dim > 0 ? dim : 1;

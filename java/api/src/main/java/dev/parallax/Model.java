@@ -129,7 +129,7 @@ public final class Model implements AutoCloseable {
                 MemorySegment struct = toStruct(arena, options);
                 MemorySegment out = arena.allocate(ValueLayout.ADDRESS);
                 Native.check(Plx.plx_plan_make(p, struct, out));
-                Plan made = adopt(arena, out.get(ValueLayout.ADDRESS, 0));
+                Plan made = adopt(out.get(ValueLayout.ADDRESS, 0));
                 Plan first = plans.putIfAbsent(options, made);
                 return first == null ? made : first;
             }
@@ -147,7 +147,7 @@ public final class Model implements AutoCloseable {
         return handle.call(p -> {
             checkMemory();
             try (Arena arena = Arena.ofConfined()) {
-                return adopt(arena, parse(arena, p, json));
+                return adopt(parse(arena, p, json));
             }
         });
     }
@@ -159,18 +159,11 @@ public final class Model implements AutoCloseable {
         return out.get(ValueLayout.ADDRESS, 0);
     }
 
-    private Plan adopt(Arena arena, MemorySegment pointer) {
+    private Plan adopt(MemorySegment pointer) {
         PlanHandle planHandle = PlanHandle.of(planHandles, pointer);
-        try {
-            String json = Native.text(arena, text -> Plx.plx_plan_to_json(pointer, text));
-            String text = Native.text(arena, out -> Plx.plx_plan_to_text(pointer, out));
-            Plan plan = new Plan(Parsing.plan(json), json, text, planHandle);
-            planHandle.follow(plan);
-            return plan;
-        } catch (RuntimeException | Error e) {
-            planHandle.release();
-            throw e;
-        }
+        Plan plan = new Plan(planHandle, Math.toIntExact(Plx.plx_plan_unit_count(pointer)));
+        planHandle.follow(plan);
+        return plan;
     }
 
     // ---- sessions -------------------------------------------------------------------------------------------------
@@ -296,7 +289,7 @@ public final class Model implements AutoCloseable {
             idle.forEach(Session::close);
             idle.clear();
             plans.clear();
-            List.copyOf(planHandles).forEach(PlanHandle::release);
+            // Plans stay readable: the core's form of each goes with it.
             if (memory != null) {
                 memory.release();
             }

@@ -2,7 +2,6 @@ package dev.parallax;
 
 import java.util.List;
 import java.util.Locale;
-import java.util.Objects;
 
 /**
  * How a model is cut, and why. The terms are the paper's: a <em>branch</em> is a chain of nodes, a <em>layer</em> holds
@@ -25,16 +24,33 @@ import java.util.Objects;
  * }</pre>
  */
 public final class Plan {
-    private final Content content;
-    private final String json;
-    private final String text;
     private final PlanHandle handle;  // null for a plan that no model made
+    private final int unitCount;
+    // Written out by the core when first asked for: a session needs none of it, and a large graph's takes 70 ms.
+    private Content content;
+    private String json;
+    private String text;
 
-    Plan(Content content, String json, String text, PlanHandle handle) {
+    /** A plan of the core's. */
+    Plan(PlanHandle handle, int unitCount) {
+        this.handle = handle;
+        this.unitCount = unitCount;
+    }
+
+    /** A plan that no model made. */
+    Plan(Content content, String json, String text) {
+        this.handle = null;
+        this.unitCount = content.units().size();
         this.content = content;
         this.json = json;
         this.text = text;
-        this.handle = handle;
+    }
+
+    private synchronized Content content() {
+        if (content == null) {
+            content = Parsing.plan(toJson());
+        }
+        return content;
     }
 
     /** What the JSON holds. */
@@ -185,7 +201,7 @@ public final class Plan {
      * @return the option it was made with
      */
     public Units cut() {
-        return content.cut();
+        return content().cut();
     }
 
     /**
@@ -194,7 +210,7 @@ public final class Plan {
      * @return the option it was made with
      */
     public Rule rule() {
-        return content.rule();
+        return content().rule();
     }
 
     /**
@@ -203,7 +219,7 @@ public final class Plan {
      * @return the option it was made with
      */
     public double beta() {
-        return content.beta();
+        return content().beta();
     }
 
     /**
@@ -212,7 +228,7 @@ public final class Plan {
      * @return the option it was made with
      */
     public int minNodes() {
-        return content.minNodes();
+        return content().minNodes();
     }
 
     /**
@@ -221,7 +237,7 @@ public final class Plan {
      * @return its name; empty without one
      */
     public String device() {
-        return content.device();
+        return content().device();
     }
 
     /**
@@ -230,7 +246,7 @@ public final class Plan {
      * @return a digest; plans of the same graph have the same
      */
     public String graphDigest() {
-        return content.graphDigest();
+        return content().graphDigest();
     }
 
     /**
@@ -239,7 +255,7 @@ public final class Plan {
      * @return all of them, in a topological order
      */
     public List<Node> nodes() {
-        return content.nodes();
+        return content().nodes();
     }
 
     /**
@@ -248,7 +264,7 @@ public final class Plan {
      * @return the regions; empty without a device
      */
     public List<Region> regions() {
-        return content.regions();
+        return content().regions();
     }
 
     /**
@@ -257,7 +273,7 @@ public final class Plan {
      * @return all of them
      */
     public List<Branch> branches() {
-        return content.branches();
+        return content().branches();
     }
 
     /**
@@ -266,7 +282,7 @@ public final class Plan {
      * @return all of them, in order
      */
     public List<Layer> layers() {
-        return content.layers();
+        return content().layers();
     }
 
     /**
@@ -275,7 +291,16 @@ public final class Plan {
      * @return the units, in an order in which they may run one after the other
      */
     public List<Unit> units() {
-        return content.units();
+        return content().units();
+    }
+
+    /**
+     * How many units there are: cheaper than {@link #units()}, which has the whole plan written out.
+     *
+     * @return their number
+     */
+    public int unitCount() {
+        return unitCount;
     }
 
     /**
@@ -284,7 +309,7 @@ public final class Plan {
      * @return the aliases, in a topological order
      */
     public List<Alias> aliases() {
-        return content.aliases();
+        return content().aliases();
     }
 
     /**
@@ -293,7 +318,7 @@ public final class Plan {
      * @return one line of the paper's table 7
      */
     public Census census() {
-        return content.census();
+        return content().census();
     }
 
     /**
@@ -302,7 +327,7 @@ public final class Plan {
      * @return how many; they count as nothing in every F
      */
     public long unknownSizes() {
-        return content.unknownSizes();
+        return content().unknownSizes();
     }
 
     /**
@@ -310,7 +335,10 @@ public final class Plan {
      *
      * @return JSON, which {@link Model#readPlan(String)} takes back
      */
-    public String toJson() {
+    public synchronized String toJson() {
+        if (json == null) {
+            json = handle.json();
+        }
         return json;
     }
 
@@ -319,24 +347,27 @@ public final class Plan {
      *
      * @return several lines
      */
-    public String toText() {
+    public synchronized String toText() {
+        if (text == null) {
+            text = handle.text();
+        }
         return text;
     }
 
     /** The same plan of the same graph. */
     @Override
     public boolean equals(Object other) {
-        return other instanceof Plan plan && json.equals(plan.json);
+        return other == this || other instanceof Plan plan && toJson().equals(plan.toJson());
     }
 
     @Override
     public int hashCode() {
-        return Objects.hash(json);
+        return toJson().hashCode();
     }
 
     @Override
     public String toString() {
-        return "plan of " + units().size() + " units (" + cut().name().toLowerCase(Locale.ROOT) + ") for graph "
+        return "plan of " + unitCount + " units (" + cut().name().toLowerCase(Locale.ROOT) + ") for graph "
                 + graphDigest();
     }
 

@@ -1,20 +1,20 @@
 package dev.parallax;
 
 import dev.parallax.internal.bindings.Plx;
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.ref.Cleaner;
 import java.util.Set;
 
 /**
- * The core's form of a plan. A Plan is a value and nobody closes it, yet the core's form keeps model and engine alive,
- * so it goes when the plan is unreachable or its model is closed, whichever comes first.
+ * The core's form of a plan. A Plan is a value and nobody closes it, so this goes when the plan is unreachable. It keeps
+ * the graph it is about, not the model's weights nor the engine.
  */
 final class PlanHandle {
     private static final Cleaner CLEANER = Cleaner.create();
 
     private final Set<PlanHandle> owner;  // of the model that made it: identity says whose plan this is
     private final MemorySegment pointer;
-    private Cleaner.Cleanable cleanable;
 
     private PlanHandle(Set<PlanHandle> owner, MemorySegment pointer) {
         this.owner = owner;
@@ -31,7 +31,7 @@ final class PlanHandle {
     /** Releases with the plan. */
     void follow(Plan plan) {
         // The action must not refer to the plan; it refers to this handle, which does not either.
-        cleanable = CLEANER.register(plan, this::free);
+        CLEANER.register(plan, this::free);
     }
 
     boolean belongsTo(Set<PlanHandle> set) {
@@ -42,12 +42,15 @@ final class PlanHandle {
         return pointer;
     }
 
-    /** Releases now; later attempts do nothing. */
-    void release() {
-        if (cleanable != null) {
-            cleanable.clean();
-        } else {
-            free();
+    String json() {
+        try (Arena arena = Arena.ofConfined()) {
+            return Native.text(arena, out -> Plx.plx_plan_to_json(pointer, out));
+        }
+    }
+
+    String text() {
+        try (Arena arena = Arena.ofConfined()) {
+            return Native.text(arena, out -> Plx.plx_plan_to_text(pointer, out));
         }
     }
 

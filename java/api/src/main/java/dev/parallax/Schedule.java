@@ -77,6 +77,9 @@ public record Schedule(List<Entry> entries, long memoryBudgetBytes) {
      * @throws ParallaxException INVALID_PLAN, saying what is wrong with which unit
      */
     public void validate(Plan plan) {
+        if (isPlansOwnOrder(plan)) {
+            return;
+        }
         List<Plan.Unit> units = plan.units();
         boolean[] started = new boolean[units.size()];
         for (Entry entry : entries) {
@@ -106,6 +109,21 @@ public record Schedule(List<Entry> entries, long memoryBudgetBytes) {
                 throw invalid("it leaves out unit " + unit + " of " + started.length);
             }
         }
+    }
+
+    /** The order the plan itself has, which its validator has checked. */
+    private boolean isPlansOwnOrder(Plan plan) {
+        if (entries.size() != plan.unitCount()) {
+            return false;
+        }
+        for (int i = 0; i < entries.size(); i++) {
+            Entry entry = entries.get(i);
+            boolean inPlace = entry.unit() == i && entry.device() == 0;
+            if (!inPlace || (entry.threads() != 0 && entry.threads() != 1)) {
+                return false;
+            }
+        }
+        return true;
     }
 
     /**

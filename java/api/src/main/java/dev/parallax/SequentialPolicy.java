@@ -1,5 +1,7 @@
 package dev.parallax;
 
+import java.util.stream.IntStream;
+
 /**
  * The units in the plan's own order, one by one, each with all threads and without a memory budget.
  *
@@ -18,7 +20,7 @@ public final class SequentialPolicy implements SchedulerPolicy {
 
     @Override
     public Schedule schedule(Plan plan, DeviceState state) {
-        return new Schedule(plan.units().stream().map(unit -> Schedule.Entry.of(unit.index())).toList(), 0);
+        return new Schedule(IntStream.range(0, plan.unitCount()).mapToObj(Schedule.Entry::of).toList(), 0);
     }
 
     @Override

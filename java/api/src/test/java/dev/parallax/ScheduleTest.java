@@ -37,7 +37,7 @@ class ScheduleTest {
                        "predecessors":[1,2],"branch":3,"layer":2,"region":-1,"flops":8}],
              "aliases":[{"node":7,"name":"v","input_name":"y","output_name":"z"}]}""";
 
-    private final Plan plan = new Plan(Parsing.plan(DIAMOND), DIAMOND, "text", null);
+    private final Plan plan = new Plan(Parsing.plan(DIAMOND), DIAMOND, "text");
     private final DeviceState state = new DeviceState(2, 1 << 30, 2);
 
     private static Schedule order(Integer... units) {
@@ -63,7 +63,7 @@ class ScheduleTest {
         assertTrue(plan.layers().get(1).parallel() && !plan.layers().get(0).parallel());
         assertEquals(List.of("b", "c"), plan.units().get(3).inputs());
         assertEquals(List.of(new Plan.Alias(7, "y", "z")), plan.aliases());
-        assertEquals(plan, new Plan(Parsing.plan(DIAMOND), DIAMOND, "text", null));
+        assertEquals(plan, new Plan(Parsing.plan(DIAMOND), DIAMOND, "text"));
     }
 
     @Test
