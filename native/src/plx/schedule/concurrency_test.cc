@@ -140,8 +140,10 @@ TEST_P(Cancel, AtAnyMomentNeverSpoilsALaterRun) {
       std::this_thread::sleep_for(std::chrono::microseconds(50));
     }
   });
+  // Until it was hit often enough; a busy machine may take its time.
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
   int cancelled = 0;
-  for (int i = 0; i < 500; ++i) {
+  for (int runs = 0; (runs < 200 || cancelled < 20) && std::chrono::steady_clock::now() < deadline; ++runs) {
     const Status status = session->run();
     if (status) continue;
     ++cancelled;
@@ -149,7 +151,7 @@ TEST_P(Cancel, AtAnyMomentNeverSpoilsALaterRun) {
   }
   over = true;
   canceller.join();
-  EXPECT_GT(cancelled, 0);
+  EXPECT_GE(cancelled, 20);
   for (int i = 0; i < 3; ++i) must(session->run());
 }
 

@@ -208,6 +208,39 @@ TEST(Shapes, OfDifferentSizeInTurnShareTheBlock) {
   }
 }
 
+// When the block grows, new tensors may be described at the addresses of old ones.
+TEST(Shapes, ThatMakeTheBlockGrowAreReportedAnew) {
+  Model m;
+  m.input("x", kFloat, {"n"}).node("Exp", {"x"}, {"y"}).output("y", kFloat, {"n"});
+  Loaded loaded(m.bytes());
+  ort::testing::Plain plain(ort::testing::runtime(), loaded.bytes());
+  const auto session = loaded.session(Units::kNodes);
+  const Tensor small = noise({8}, 1);
+  const Tensor large = noise({100000}, 2);
+  for (const Tensor* input : {&large, &small, &small, &large, &small}) {
+    must(bind(*session, 0, *input));
+    must(session->run());
+    EXPECT_EQ(outputs(*session, 1), plain.run({*input})) << input->dims[0];
+  }
+}
+
+TEST(Memory, OfSmallerShapesIsGivenBackWhenTheBlockGrows) {
+  Model m;
+  m.input("x", kFloat, {"n"}).node("Exp", {"x"}, {"y"}).output("y", kFloat, {"n"});
+  Loaded loaded(m.bytes());
+  const auto session = loaded.session(Units::kNodes);
+  std::vector<Tensor> inputs;
+  for (int64_t megabytes = 1; megabytes <= 8; ++megabytes) inputs.push_back(noise({megabytes << 18}, 1));
+  for (const Tensor& input : inputs) {
+    must(bind(*session, 0, input));
+    must(session->run());
+    must(session->run());
+  }
+  const auto r = report(*session);
+  EXPECT_EQ(r["planned_bytes"], 8 << 20);
+  EXPECT_LE(r["arena_bytes"], 12 << 20);
+}
+
 TEST(Memory, IsPlannedBetweenItsBounds) {
   Loaded loaded(convolutions());
   const auto session = loaded.session(Units::kNodes);
