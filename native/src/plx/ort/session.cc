@@ -19,6 +19,8 @@ namespace {
 
 // Larger constants carry weights; smaller ones may carry shapes, axes or limits, which shape inference has to see.
 constexpr uint64_t kProbeInlineBytes = 4096;
+// Where this process finds its descriptors as files.
+constexpr const char* kDescriptors = "/proc/self/fd";
 
 class Descriptor {
  public:
@@ -186,26 +188,41 @@ Result<Session> make_session(const std::shared_ptr<Runtime>& runtime, const Sess
 }
 
 Result<graph::Graph> optimise(const std::shared_ptr<Runtime>& runtime, const ModelSource& source, const ModelSettings& settings,
-                              GraphOptimizationLevel level) {
-  const Descriptor file(::memfd_create("parallax-optimised", MFD_CLOEXEC));
-  if (file.get() < 0) return fail(Code::kIo, "cannot make a memory file for the optimised graph: ", std::strerror(errno));
+                              GraphOptimizationLevel level, Weights weights) {
+  const auto memory_file = [] { return ::memfd_create("parallax-optimised", MFD_CLOEXEC); };
+  const Descriptor file(memory_file());
+  const Descriptor data(weights == Weights::kApart ? memory_file() : -1);
+  if (file.get() < 0 || (weights == Weights::kApart && data.get() < 0)) {
+    return fail(Code::kIo, "cannot make a memory file for the optimised graph: ", std::strerror(errno));
+  }
+  ModelSettings all_settings = settings;
+  if (weights == Weights::kApart) {
+    // A file name beside the graph's: both are numbers in the same folder. What is small stays in the graph, where
+    // `infer` and units want it.
+    all_settings.config.emplace_back("session.optimized_model_external_initializers_file_name", std::to_string(data.get()));
+    all_settings.config.emplace_back("session.optimized_model_external_initializers_min_size_in_bytes",
+                                     std::to_string(kProbeInlineBytes + 1));
+  }
   SessionSpec spec;
   spec.source = source;
-  spec.settings = &settings;
+  spec.settings = &all_settings;
   spec.level = level;
   spec.prepack = false;  // nothing will run in this session
   spec.fix_dimensions = true;
-  spec.save_path = "/proc/self/fd/" + std::to_string(file.get());
+  spec.save_path = std::string(kDescriptors) + "/" + std::to_string(file.get());
   if (auto session = make_session(runtime, spec); !session) return session.error();
 
   auto mapping = graph::Mapping::of_descriptor(file.get(), "optimised " + source.name);
   if (!mapping) return mapping.error();
   graph::ReadOptions options;
   options.name = source.name;
-  options.base_directory = source.base_directory;
+  options.base_directory = weights == Weights::kApart ? kDescriptors : source.base_directory;
   auto storage = std::make_shared<graph::Storage>();
   const auto bytes = storage->keep(mapping.take());
-  return graph::read_model(bytes, std::move(storage), options);
+  auto graph = graph::read_model(bytes, std::move(storage), options);
+  // The number means another file soon; the mapping stays.
+  if (graph && weights == Weights::kApart) graph->external_files.clear();
+  return graph;
 }
 
 Result<Inferred> infer(const std::shared_ptr<Runtime>& runtime, const graph::Graph& graph, const ModelSettings& settings,

@@ -44,10 +44,17 @@ struct SessionSpec {
 
 Result<Session> make_session(const std::shared_ptr<Runtime>& runtime, const SessionSpec& spec);
 
-// The graph after ONNX Runtime's passes, through `level`. Unchanged weights stay where they are in the model's external
-// file. Level ALL is bound to the CPU it was made on (NCHWc layouts); EXTENDED is portable, and what devices are offered.
+// Where the weights of an optimised graph come to lie.
+enum class Weights {
+  kInPlace,  // unchanged ones stay in the model's external file; all others go into the graph's own memory file
+  kApart,    // all go into a second memory file, aligned, so that nothing is encoded, decoded or copied again
+};
+
+// The graph after ONNX Runtime's passes, through `level`. Level ALL is bound to the CPU it was made on (NCHWc layouts);
+// EXTENDED is portable, and what devices are offered. kApart costs a copy of every weight and saves two of each one that
+// had to be written anyway; it cannot be had for a graph with subgraphs, whose bodies name their files themselves.
 Result<graph::Graph> optimise(const std::shared_ptr<Runtime>& runtime, const ModelSource& source, const ModelSettings& settings,
-                              GraphOptimizationLevel level = ORT_ENABLE_ALL);
+                              GraphOptimizationLevel level = ORT_ENABLE_ALL, Weights weights = Weights::kInPlace);
 
 // Sizes of the graph's inputs: all dims of an input, by value.
 using InputDims = std::map<graph::ValueId, std::vector<int64_t>>;

@@ -142,6 +142,46 @@ TEST(Optimise, LeavesExternalWeightsWhereTheyAre) {
   std::filesystem::remove_all(folder);
 }
 
+TEST(Optimise, WeightsApartAreTheSameWeights) {
+  Model m;
+  m.input("x", kFloat, {1, 16, 8, 8})
+      .initializer("w", weights({32, 16, 3, 3}, 1))
+      .initializer("b", weights({32}, 2))
+      .initializer("h", TensorBytes(graph::ElementType::kFloat16, {64, 64}).raw(std::string(8192, 'h')))
+      .initializer("flat", tensor<int64_t>({2}, {1, -1}));
+  m.node("Conv", {"x", "w", "b"}, {"c"}, {attr("kernel_shape", Dims{3, 3})})
+      .node("Relu", {"c"}, {"r"})
+      .node("Reshape", {"r", "flat"}, {"y"})
+      .node("Cast", {"h"}, {"same"}, {attr("to", 10)})
+      .node("Transpose", {"same"}, {"t"})
+      .output("y", kFloat, {1, "n"})
+      .output("t", graph::ElementType::kFloat16, {64, 64});
+  const std::string bytes = m.bytes();
+  const ModelSource source{.name = "apart", .path = {}, .bytes = bytes, .base_directory = {}};
+  auto in_place = optimise(runtime(), source, {}, ORT_ENABLE_ALL, Weights::kInPlace);
+  auto apart = optimise(runtime(), source, {}, ORT_ENABLE_ALL, Weights::kApart);
+  ASSERT_TRUE(in_place) << in_place.error().message;
+  ASSERT_TRUE(apart) << apart.error().message;
+  EXPECT_TRUE(apart->external_files.empty());  // nobody may look for a file that is gone
+  ASSERT_EQ(apart->nodes.size(), in_place->nodes.size());
+  ASSERT_EQ(apart->initializers.size(), in_place->initializers.size());
+  size_t outside = 0;
+  for (const graph::Value& value : apart->values) {
+    if (value.initializer == graph::kNone) continue;
+    const auto& mine = apart->initializers[value.initializer];
+    const auto twin = std::find_if(in_place->values.begin(), in_place->values.end(), [&](const graph::Value& v) { return v.name == value.name; });
+    ASSERT_NE(twin, in_place->values.end()) << value.name;
+    const auto& theirs = in_place->initializers[twin->initializer];
+    ASSERT_EQ(mine.size_bytes, theirs.size_bytes) << value.name;
+    EXPECT_EQ(std::memcmp(mine.data, theirs.data, mine.size_bytes), 0) << value.name;
+    if (mine.external) {
+      ++outside;
+      EXPECT_EQ(reinterpret_cast<uintptr_t>(mine.data) % 64, 0u) << value.name;  // used where it is mapped
+    }
+  }
+  EXPECT_EQ(outside, 2u);  // the convolution's weights, reordered, and h; what is small stays in the graph
+}
+
 Inferred inferred(const Graph& graph, const InputDims& dims = {}, const ModelSettings& settings = {}) {
   auto result = infer(runtime(), graph, settings, dims, "");
   if (!result) throw std::runtime_error(result.error().message);
