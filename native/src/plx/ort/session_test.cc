@@ -145,8 +145,8 @@ TEST(Optimise, LeavesExternalWeightsWhereTheyAre) {
 TEST(Optimise, WeightsApartAreTheSameWeights) {
   Model m;
   m.input("x", kFloat, {1, 16, 8, 8})
-      .initializer("w", weights({32, 16, 3, 3}, 1))
-      .initializer("b", weights({32}, 2))
+      .initializer("w", tensor<float>({32, 16, 3, 3}, std::vector<float>(4608, 0.5f)))
+      .initializer("b", tensor<float>({32}, std::vector<float>(32, 0.25f)))
       .initializer("h", TensorBytes(graph::ElementType::kFloat16, {64, 64}).raw(std::string(8192, 'h')))
       .initializer("flat", tensor<int64_t>({2}, {1, -1}));
   m.node("Conv", {"x", "w", "b"}, {"c"}, {attr("kernel_shape", Dims{3, 3})})
