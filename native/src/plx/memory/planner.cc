@@ -68,7 +68,29 @@ Result<std::vector<Item>> make_items(const Problem& problem) {
     if (buffer.size_bytes == 0) continue;
     items.push_back({static_cast<uint64_t>(aligned(buffer.size_bytes)), rank(buffer.first), rank(buffer.last), i});
   }
+  for (const auto& [a, b] : problem.together) {
+    if (a >= problem.buffers.size() || b >= problem.buffers.size() || a == b) {
+      return fail(Code::kInvalidArgument, "buffers ", a, " and ", b, " are said to live together; there are ",
+                  problem.buffers.size());
+    }
+  }
   return items;
+}
+
+using Pairs = std::vector<std::pair<uint32_t, uint32_t>>;
+
+// Problem::together in terms of items; what takes no room is left out.
+Pairs pairs_of_items(const Problem& problem, const std::vector<Item>& items) {
+  std::vector<uint32_t> item_of(problem.buffers.size(), std::numeric_limits<uint32_t>::max());
+  for (size_t i = 0; i < items.size(); ++i) item_of[items[i].buffer] = static_cast<uint32_t>(i);
+  Pairs pairs;
+  for (const auto& [a, b] : problem.together) {
+    if (item_of[a] >= items.size() || item_of[b] >= items.size()) continue;
+    const Item& x = items[item_of[a]];
+    const Item& y = items[item_of[b]];
+    if (x.first > y.last || y.first > x.last) pairs.emplace_back(item_of[a], item_of[b]);
+  }
+  return pairs;
 }
 
 // For each item the most bytes that are live at any one of its steps.
@@ -162,8 +184,10 @@ class Walk {
 // Places items in a given order and counts what that costs.
 class Placer {
  public:
-  Placer(const std::vector<Item>& items, uint64_t bound) : items_(items), bound_(bound), offsets_(items.size()) {
-    find_neighbours();
+  // `together`: items that may live together although their steps are disjoint.
+  Placer(const std::vector<Item>& items, const Pairs& together, uint64_t bound)
+      : items_(items), bound_(bound), offsets_(items.size()) {
+    find_neighbours(together);
   }
 
   // The block's size, or kNowhere once it would exceed limit or the work is spent. offsets() then holds the offsets.
@@ -238,8 +262,9 @@ class Placer {
     return walk.offset();
   }
 
-  // Lists for each item those that live together with it, if these are few enough that gathering beats scanning.
-  void find_neighbours() {
+  // Lists for each item those that live together with it, if these are few enough that gathering beats scanning, or if
+  // steps do not tell all.
+  void find_neighbours(const Pairs& together) {
     Order by_first(items_.size());
     std::iota(by_first.begin(), by_first.end(), 0U);
     std::sort(by_first.begin(), by_first.end(),
@@ -253,10 +278,10 @@ class Placer {
       while (lasts[ended] < items_[by_first[begun]].first) ++ended;
       count += begun - ended;
     }
-    if (count > std::min(items_.size() * items_.size() / 96, 64 * items_.size())) return;
+    if (together.empty() && count > std::min(items_.size() * items_.size() / 96, 64 * items_.size())) return;
 
-    std::vector<std::pair<uint32_t, uint32_t>> pairs;
-    pairs.reserve(count);
+    Pairs pairs = together;
+    pairs.reserve(count + together.size());
     std::vector<uint32_t> live;
     for (const uint32_t i : by_first) {
       std::erase_if(live, [&](uint32_t j) { return items_[j].last < items_[i].first; });
@@ -299,7 +324,7 @@ Result<Solution> plan(const Problem& problem) {
   if (items.empty()) return solution;
   const uint64_t bound = lower_bound(problem);
 
-  Placer placer(items, bound);
+  Placer placer(items, pairs_of_items(problem, items), bound);
   uint64_t best = kNowhere;
   std::vector<uint64_t> best_offsets;
   Order best_order;
@@ -354,8 +379,8 @@ Result<Solution> plan(const Problem& problem) {
       const uint32_t i = best_order[at];
       if (best_offsets[i] + items[i].size == best) tops.push_back(at);
     }
-    // Never the order's first: that one lies at 0 and ends within the bound.
     const size_t from = tops[random() % tops.size()];
+    if (from == 0) break;  // the order's first lies at 0, so this is one buffer's size: nothing is smaller
     const size_t to = random() % from;
     Order order = best_order;
     std::rotate(order.begin() + static_cast<ptrdiff_t>(to), order.begin() + static_cast<ptrdiff_t>(from),

@@ -2,7 +2,8 @@
 //
 // Planning is a plain value, Problem to Solution, with a file format, and a validator that shares no code with the
 // planner. Lifetimes are closed intervals of steps (unit positions in the schedule): two buffers may share bytes iff
-// their intervals are disjoint.
+// their intervals are disjoint, and nothing says that they may live together all the same, because the units that use
+// them may run at the same time.
 //
 // The best plan is NP-hard to find. plan() places the buffers one by one, each in a gap between the buffers placed
 // before it that live at the same time, and does so for several orders; then it moves buffers that reach the top to an
@@ -16,6 +17,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "plx/base/result.h"
@@ -35,6 +37,8 @@ struct Buffer {
 
 struct Problem {
   std::vector<Buffer> buffers;
+  // Pairs of buffers, by index, that may live together although their intervals are disjoint. Each pair once.
+  std::vector<std::pair<uint32_t, uint32_t>> together;
 };
 
 struct Solution {
@@ -42,18 +46,20 @@ struct Solution {
   uint64_t total_bytes = 0;
 };
 
-// kInvalidArgument, naming the buffer, if one ends before it begins or all together exceed kMaxBytes.
+// kInvalidArgument, naming the buffer, if one ends before it begins or all together exceed kMaxBytes, and for a pair
+// that names no buffer.
 Result<Solution> plan(const Problem& problem);
 // kInvalidPlan, naming the buffers, unless every offset is aligned, every buffer lies inside total_bytes, and no two
 // buffers share bytes at the same time; kInvalidArgument if the problem itself is not sound.
 Status validate(const Problem& problem, const Solution& solution);
-// The largest sum of live bytes at any step: no plan is smaller. A buffer with last < first never lives. UINT64_MAX if
+// The largest sum of live bytes at any step, one step after the other: no plan is smaller. A buffer with last < first never lives. UINT64_MAX if
 // the sum is larger than that.
 uint64_t lower_bound(const Problem& problem);
 // What one buffer per tensor would take. UINT64_MAX if the sum is larger than that.
 uint64_t naive_bytes(const Problem& problem);
 
-// One buffer a line: "name<TAB>size_bytes<TAB>first<TAB>last". Empty lines and lines that start with '#' are skipped.
+// One buffer a line: "name<TAB>size_bytes<TAB>first<TAB>last"; then one pair of Problem::together a line:
+// "index<TAB>index". Empty lines and lines that start with '#' are skipped.
 // In names, tab, line feed, carriage return and backslash are written \t, \n, \r and \\, and a '#' in front \#, so that
 // every sound problem is read back as it was.
 std::string to_text(const Problem& problem);

@@ -68,6 +68,12 @@ bool sound(const Problem& problem, const Solution& solution) {
       if (in_time && low < high) return false;
     }
   }
+  for (const auto& [i, j] : problem.together) {
+    const uint64_t low = std::max(solution.offsets[i], solution.offsets[j]);
+    const uint64_t high = std::min(solution.offsets[i] + problem.buffers[i].size_bytes,
+                                   solution.offsets[j] + problem.buffers[j].size_bytes);
+    if (low < high) return false;
+  }
   return true;
 }
 
@@ -231,6 +237,47 @@ TEST(Plan, ThousandsOfRandomProblemsAreSound) {
 }
 
 // Large ones, sparse and dense: both ways in which the planner finds what lives together.
+// What runs at the same time shares nothing, whatever the steps say.
+TEST(Plan, PairsThatMayLiveTogetherShareNoBytes) {
+  const std::string chain = "a\t640\t0\t1\nb\t640\t2\t3\nc\t640\t4\t5\n";
+  EXPECT_EQ(planned(parse(chain)).total_bytes, 640U);
+  EXPECT_EQ(planned(parse(chain + "0\t2\n")).total_bytes, 1280U);
+  EXPECT_EQ(planned(parse(chain + "0\t2\n0\t1\n2\t1\n")).total_bytes, 1920U);
+
+  Random random(5);
+  for (int n = 0; n < 500; ++n) {
+    Problem problem = random_problem(random, 2 + random.to(30), 40, 10, 5000);
+    for (uint32_t i = 0; i < problem.buffers.size(); ++i) {
+      for (uint32_t j = 0; j < i; ++j) {
+        if (random.to(4) == 0) problem.together.emplace_back(i, j);
+      }
+    }
+    const Solution solution = planned(problem);
+    ASSERT_TRUE(sound(problem, solution)) << to_text(problem);
+    ASSERT_EQ(validate(problem, solution).error().message, "") << to_text(problem);
+    ASSERT_LE(solution.total_bytes, naive_bytes(problem));
+  }
+}
+
+TEST(Plan, RefusesPairsOfNothing) {
+  for (const char* pair : {"0\t1\n", "1\t0\n", "0\t0\n"}) {
+    const Problem problem = parse(std::string("a\t1\t0\t0\n") + pair);
+    const auto solution = plan(problem);
+    ASSERT_FALSE(solution) << pair;
+    EXPECT_EQ(solution.error().code, Code::kInvalidArgument);
+    EXPECT_EQ(validate(problem, {.offsets = {0}, .total_bytes = 64}).error().code, Code::kInvalidArgument) << pair;
+  }
+}
+
+TEST(Validate, FindsSharedBytesOfAPair) {
+  const Problem problem = parse("a\t128\t0\t0\nb\t64\t1\t1\nempty\t0\t1\t1\n0\t1\n0\t2\n");
+  EXPECT_TRUE(validate(problem, {.offsets = {0, 128, 0}, .total_bytes = 192}));
+  const Status status = validate(problem, {.offsets = {0, 64, 0}, .total_bytes = 128});
+  ASSERT_FALSE(status);
+  EXPECT_EQ(status.error().code, Code::kInvalidPlan);
+  EXPECT_NE(status.error().message.find("'b'"), std::string::npos) << status.error().message;
+}
+
 TEST(Plan, LargeProblemsAreSoundAndClose) {
   Random random(2);
   for (const int64_t length : {1, 5, 20, 60, 200, 900}) {
@@ -414,11 +461,13 @@ bool same(const Problem& a, const Problem& b) {
   return std::equal(a.buffers.begin(), a.buffers.end(), b.buffers.begin(), b.buffers.end(),
                     [](const Buffer& x, const Buffer& y) {
                       return x.size_bytes == y.size_bytes && x.first == y.first && x.last == y.last && x.name == y.name;
-                    });
+                    }) &&
+         a.together == b.together;
 }
 
 TEST(Text, RoundTrips) {
   Problem problem;
+  problem.together = {{0, 1}, {1, 2}};
   problem.buffers = {{0, 0, 0, ""},
                      {kMax64, kEarliest, kLatest, "extremes"},
                      {64, -5, -5, "#hash"},

@@ -57,7 +57,8 @@ Status read_number(size_t line, std::string_view field, std::string_view text, N
               std::numeric_limits<Number>::max());
 }
 
-Status read_line(size_t number, std::string_view line, Buffer& buffer) {
+// A line of two fields is a pair, one of four a buffer.
+Status read_line(size_t number, std::string_view line, Problem& problem) {
   std::array<std::string_view, 4> fields;
   size_t count = 0;
   for (std::string_view rest = line;;) {
@@ -67,6 +68,11 @@ Status read_line(size_t number, std::string_view line, Buffer& buffer) {
     if (tab == std::string_view::npos) break;
     rest.remove_prefix(tab + 1);
   }
+  if (count == 2) {
+    auto& [a, b] = problem.together.emplace_back();
+    if (Status status = read_number(number, "index", fields[0], a); !status) return status;
+    return read_number(number, "index", fields[1], b);
+  }
   if (count != fields.size()) {
     return fail(Code::kInvalidArgument, "line ", number, ": ", count, " fields instead of 4, write ", kFields);
   }
@@ -75,6 +81,7 @@ Status read_line(size_t number, std::string_view line, Buffer& buffer) {
     return fail(Code::kInvalidArgument, "line ", number, ": name '", shown(fields[0]),
                 "' has a backslash that is not part of \\t, \\n, \\r, \\\\ or \\#");
   }
+  Buffer& buffer = problem.buffers.emplace_back();
   buffer.name = *std::move(name);
   if (Status status = read_number(number, "size_bytes", fields[1], buffer.size_bytes); !status) return status;
   if (Status status = read_number(number, "first", fields[2], buffer.first); !status) return status;
@@ -106,6 +113,7 @@ std::string to_text(const Problem& problem) {
     out += '\t' + std::to_string(buffer.size_bytes) + '\t' + std::to_string(buffer.first) + '\t' +
            std::to_string(buffer.last) + '\n';
   }
+  for (const auto& [a, b] : problem.together) out += std::to_string(a) + '\t' + std::to_string(b) + '\n';
   return out;
 }
 
@@ -117,9 +125,7 @@ Result<Problem> from_text(std::string_view text) {
     text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
     if (line.ends_with('\r')) line.remove_suffix(1);  // written by an editor on Windows
     if (line.empty() || line.front() == '#') continue;
-    Buffer buffer;
-    if (Status status = read_line(number, line, buffer); !status) return std::move(status.error());
-    problem.buffers.push_back(std::move(buffer));
+    if (Status status = read_line(number, line, problem); !status) return std::move(status.error());
   }
   return problem;
 }

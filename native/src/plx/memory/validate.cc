@@ -73,6 +73,19 @@ Status validate(const Problem& problem, const Solution& solution) {
                     buffers[other].first, " to ", buffers[other].last, ") while both are live");
     }
   }
+  for (const auto& [a, b] : problem.together) {
+    if (a >= buffers.size() || b >= buffers.size() || a == b) {
+      return fail(Code::kInvalidArgument, "buffers ", a, " and ", b, " are said to live together; there are ",
+                  buffers.size());
+    }
+    const uint64_t end_of_a = solution.offsets[a] + buffers[a].size_bytes;
+    const uint64_t end_of_b = solution.offsets[b] + buffers[b].size_bytes;
+    const bool empty = buffers[a].size_bytes == 0 || buffers[b].size_bytes == 0;
+    if (!empty && solution.offsets[a] < end_of_b && solution.offsets[b] < end_of_a) {
+      return refuse(problem, solution, a, "shares bytes with buffer ", b, " '", buffers[b].name, "' (",
+                    buffers[b].size_bytes, " bytes at ", solution.offsets[b], "), which may be live at the same time");
+    }
+  }
   return {};
 }
 
