@@ -141,6 +141,17 @@ Status Runtime::open(int threads, int verbosity) {
   return check(api_->RegisterAllocator(env_, &allocator_), "cannot register the allocator");
 }
 
+Result<Crew*> Runtime::crew() {
+  if (threads_ < 2) return static_cast<Crew*>(nullptr);
+  const std::lock_guard lock(crew_mutex_);
+  if (crew_ == nullptr) {
+    auto made = Crew::make(*this);
+    if (!made) return made.error();
+    crew_ = made.take();
+  }
+  return crew_.get();
+}
+
 Result<std::string> Runtime::stand_in_folder() {
   const std::lock_guard lock(folder_mutex_);
   if (!folder_.empty()) return folder_;
@@ -158,6 +169,7 @@ Result<std::string> Runtime::stand_in_folder() {
 }
 
 Runtime::~Runtime() {
+  crew_.reset();
   if (!folder_.empty()) {
     std::error_code ignored;
     std::filesystem::remove_all(folder_, ignored);

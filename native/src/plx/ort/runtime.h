@@ -17,6 +17,7 @@
 
 #include "plx/base/result.h"
 #include "plx/memory/arena.h"
+#include "plx/ort/crew.h"
 
 namespace plx::ort {
 
@@ -35,6 +36,8 @@ class Runtime {
   OrtAllocator* allocator() { return &allocator_; }
   memory::Arena& arena() { return arena_; }
   int threads() const { return threads_; }
+  // The pool's threads as workers; null where the pool is the calling thread alone. Made when first asked for.
+  Result<Crew*> crew();
   const std::string& version() const { return version_; }
   const std::string& path() const { return path_; }
   // A folder of this process with one empty file, kStandIn: where models say their data is when it is handed over in memory.
@@ -61,6 +64,8 @@ class Runtime {
   int threads_ = 0;
   memory::Arena arena_;
   Allocator allocator_{};
+  std::mutex crew_mutex_;
+  std::unique_ptr<Crew> crew_;
   std::mutex folder_mutex_;
   std::string folder_;
 };
