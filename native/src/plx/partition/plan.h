@@ -96,6 +96,9 @@ struct Unit {
   int layer = -1;               // when it lies in one layer
   int region = -1;
   double flops = 0;
+  // M, the paper's section 3.3: the most bytes of tensors made inside that live at once when the nodes run one after the
+  // other; what leaves the unit lives to its end. Constants, what is read from outside and sizes that are not known apart.
+  uint64_t peak_bytes = 0;
 };
 
 // A view node that no unit contains: outputs[0] has the bytes of inputs[0].

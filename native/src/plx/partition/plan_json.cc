@@ -53,7 +53,8 @@ Json write_unit(const Graph& graph, const Unit& unit) {
           {"branch", unit.branch},
           {"layer", unit.layer},
           {"region", unit.region},
-          {"flops", unit.flops}};
+          {"flops", unit.flops},
+          {"peak_bytes", unit.peak_bytes}};
 }
 
 Json write_alias(const Graph& graph, const Alias& alias) {
@@ -124,6 +125,7 @@ Unit read_unit(const JsonAt& json) {
   unit.layer = json.at("layer").int32();
   unit.region = json.at("region").int32();
   unit.flops = json.at("flops").number();
+  unit.peak_bytes = json.at("peak_bytes").uint64();
   return unit;
 }
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <functional>
 #include <queue>
+#include <unordered_map>
+#include <unordered_set>
 
 namespace plx::partition {
 
@@ -252,6 +254,32 @@ void fill_borders(const Graph& graph, const std::vector<int>& piece_of, int piec
   }
 }
 
+// Unit::peak_bytes: a sweep over the nodes, with every tensor alive from its node to its last reader inside.
+uint64_t peak_bytes(const Graph& graph, const Costs& costs, const Unit& unit) {
+  std::unordered_map<NodeId, size_t> position;
+  for (size_t i = 0; i < unit.nodes.size(); ++i) position[unit.nodes[i]] = i;
+  std::vector<uint64_t> dies(unit.nodes.size() + 1, 0);  // bytes that are free once a node has run
+  const std::unordered_set<ValueId> leaving(unit.outputs.begin(), unit.outputs.end());
+  uint64_t live = 0;
+  uint64_t most = 0;
+  for (size_t i = 0; i < unit.nodes.size(); ++i) {
+    for (const ValueId value : graph.nodes[unit.nodes[i]].outputs) {
+      if (value == kNone || costs.constant[value]) continue;
+      const uint64_t bytes = costs.bytes[value].value_or(0);
+      if (__builtin_add_overflow(live, bytes, &live)) return UINT64_MAX;
+      if (leaving.contains(value)) continue;
+      size_t last = i;
+      for (const NodeId reader : graph.values[value].consumers) {
+        if (const auto at = position.find(reader); at != position.end()) last = std::max(last, at->second);
+      }
+      dies[last] += bytes;
+    }
+    most = std::max(most, live);
+    live -= dies[i];
+  }
+  return most;
+}
+
 // The one number that all nodes have, or -1.
 int common(const std::vector<NodeId>& nodes, const std::vector<int>& of_node) {
   const int first = of_node[nodes.front()];
@@ -292,6 +320,7 @@ Status cut_units(const Graph& graph, const graph::Shapes& shapes, const Dag& nod
     unit.layer = common(unit.nodes, layer_of);
     if (plan.options.units != Units::kWhole && unit.branch >= 0) unit.region = plan.branches[unit.branch].region;
     for (const NodeId node : unit.nodes) unit.flops += costs.work[node].flops;
+    unit.peak_bytes = peak_bytes(graph, costs, unit);
     plan.units.push_back(std::move(unit));
   }
   for (const NodeId node : pieces.aliases) plan.aliases.push_back(Alias{node});

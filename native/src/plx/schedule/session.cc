@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "plx/memory/planner.h"
+#include "plx/schedule/executor.h"
 #include "plx/schedule/views.h"
 
 namespace plx::schedule {
@@ -13,6 +14,8 @@ namespace plx::schedule {
 namespace {
 
 constexpr int kForever = INT32_MAX;
+// Letting a parked thread of the pool go and parking it again takes about this long, on its core and ours.
+constexpr int64_t kShortRunNs = 100'000;
 std::byte nothing[memory::kAlignment];  // where empty tensors lie: ONNX Runtime wants an address all the same
 
 int64_t now_ns() {
@@ -36,41 +39,22 @@ std::string text(const std::vector<graph::Dim>& dims) {
 
 }  // namespace
 
-Status validate(const partition::Plan& plan, const Schedule& schedule) {
-  const size_t count = plan.units.size();
-  if (schedule.entries.size() != count) {
-    return fail(Code::kInvalidPlan, "the schedule has ", schedule.entries.size(), " entries, and the plan has ", count, " units");
-  }
-  std::vector<bool> done(count, false);
-  for (const ScheduleEntry& entry : schedule.entries) {
-    if (entry.unit >= count) return fail(Code::kInvalidPlan, "the schedule names unit ", entry.unit, "; the plan has units 0 to ", count - 1);
-    if (done[entry.unit]) return fail(Code::kInvalidPlan, "the schedule has unit ", entry.unit, " twice");
-    if (entry.device != 0) return fail(Code::kInvalidPlan, "the schedule puts unit ", entry.unit, " on device ", entry.device, "; there is only 0, the CPU");
-    if (entry.threads > 1) {
-      return fail(Code::kInvalidPlan, "the schedule gives unit ", entry.unit, " ", entry.threads, " threads; a unit runs on 1 or on all (0)");
-    }
-    if (entry.barrier > 1) return fail(Code::kInvalidPlan, "the schedule has the barrier flag ", entry.barrier, " at unit ", entry.unit, "; it must be 0 or 1");
-    for (const int before : plan.units[entry.unit].predecessors) {
-      if (!done[before]) {
-        return fail(Code::kInvalidPlan, "the schedule starts unit ", entry.unit, " before unit ", before, ", whose output it reads");
-      }
-    }
-    done[entry.unit] = true;
-  }
-  return {};
-}
-
-struct Session::Impl {
+struct Session::Impl final : Executor::Work {
+  // One task of the executor: a unit, or an alias.
   struct Step {
     bool alias = false;
     int index = 0;  // of the unit or alias
     OrtSession* session = nullptr;
     Width width = Width::kWide;
-    std::vector<int> release;  // root slots that nothing reads after this step
+    std::vector<int> roots;  // root slots it reads or writes, each once
+    // The arguments of a unit's run:
+    std::vector<const OrtValue*> inputs;
+    std::vector<OrtValue*> outputs, preset;
   };
   struct Timing {
     int64_t start_ns = 0;
     int64_t end_ns = 0;
+    int worker = 0;
   };
   struct Input {
     ort::Value value;
@@ -93,6 +77,7 @@ struct Session::Impl {
   // What is known about one set of input shapes.
   struct Shapes {
     std::vector<int64_t> key;
+    bool seen = false;  // a run went through, so that everything settled is recorded
     bool planned = false;
     std::vector<std::optional<graph::Shape>> recorded;  // per slot
     std::vector<uint64_t> offsets;                      // per slot that is a root with a place in the block
@@ -128,6 +113,14 @@ struct Session::Impl {
       units.emplace_back(static_cast<int>(entry.unit), entry.threads == 1 || threads == 1 ? Width::kNarrow : Width::kWide);
     }
     if (auto s = compiled->compile(units); !s) return s;
+    if (workers() > 1 && entrance == nullptr) {
+      auto made = runtime->crew();
+      if (!made) return made.error();
+      auto way_in = (*made)->entrance();
+      if (!way_in) return way_in.error();
+      crew = *made;
+      entrance = way_in.take();
+    }
     schedule = wanted;
 
     // Aliases run as soon as what they view and what they are told is there.
@@ -150,14 +143,19 @@ struct Session::Impl {
           ready = ready && slot_of[id] >= 0 && made[slot_of[id]];
         }
         if (!ready) continue;
-        order.push_back(Step{.alias = true, .index = static_cast<int>(i), .release = {}});
+        Step& step = order.emplace_back();
+        step.alias = true;
+        step.index = static_cast<int>(i);
         made[alias.output] = true;
         placed[i] = true;
       }
     };
     place_aliases();
     for (const auto& [unit, width] : units) {
-      order.push_back(Step{.alias = false, .index = unit, .session = compiled->session(unit, width), .width = width, .release = {}});
+      Step& step = order.emplace_back();
+      step.index = unit;
+      step.session = compiled->session(unit, width);
+      step.width = width;
       for (const int output : compiled->units()[unit].outputs) made[output] = true;
       place_aliases();
     }
@@ -165,37 +163,65 @@ struct Session::Impl {
       return fail(Code::kInternal, "an alias of the plan is never ready");
     }
 
-    // Liveness over the steps, per root slot.
+    // What each step depends on, and liveness over the steps per root slot.
     const size_t slots = compiled->slots().size();
     first.assign(slots, 0);
     last.assign(slots, -1);
     group_size.assign(slots, 0);
+    uses.assign(slots, 0);
     for (size_t i = 0; i < slots; ++i) {
       ++group_size[slot(static_cast<int>(i)).root];
-      if (slot(static_cast<int>(i)).is_output) last[slot(static_cast<int>(i)).root] = kForever;
+      if (!slot(static_cast<int>(i)).is_output) continue;
+      last[slot(static_cast<int>(i)).root] = kForever;
+      ++uses[slot(static_cast<int>(i)).root];  // one that never ends
     }
-    for (size_t step = 0; step < order.size(); ++step) {
-      const auto read = [&](int s) {
+    std::vector<Task> tasks(order.size());
+    std::vector<int> maker(slots, -1);  // the step that makes a slot
+    for (size_t i = 0; i < order.size(); ++i) {
+      const int step = static_cast<int>(i);
+      const auto touch = [&](int s) {
         int& at = last[slot(s).root];
-        at = std::max(at, static_cast<int>(step));
+        at = std::max(at, step);
+        order[i].roots.push_back(slot(s).root);
       };
-      if (order[step].alias) {
-        const auto& alias = compiled->aliases()[order[step].index];
+      const auto read = [&](int s) {
+        touch(s);
+        if (maker[s] >= 0) tasks[i].predecessors.push_back(maker[s]);
+      };
+      if (order[i].alias) {
+        const auto& alias = compiled->aliases()[order[i].index];
+        tasks[i].instant = true;
         for (const graph::ValueId id : graph.nodes[alias.node].inputs) {
           if (id != graph::kNone && slot_of[id] >= 0) read(slot_of[id]);
         }
+        maker[alias.output] = step;
       } else {
-        const auto& unit = compiled->units()[order[step].index];
+        const auto& unit = compiled->units()[order[i].index];
+        tasks[i].wide = order[i].width == Width::kWide && workers() > 1;
         for (const int s : unit.inputs) read(s);
         for (const int s : unit.outputs) {
-          first[s] = static_cast<int>(step);
-          read(s);  // what nobody reads still needs its bytes while it is written
+          first[s] = step;
+          maker[s] = step;
+          touch(s);  // what nobody reads still needs its bytes while it is written
         }
+        order[i].inputs.resize(unit.inputs.size());
+        order[i].outputs.resize(unit.outputs.size());
+        order[i].preset.resize(unit.outputs.size());
       }
+      for (std::vector<int>* list : {&order[i].roots, &tasks[i].predecessors}) {
+        std::sort(list->begin(), list->end());
+        list->erase(std::unique(list->begin(), list->end()), list->end());
+      }
+      for (const int root : order[i].roots) ++uses[root];
     }
-    for (size_t i = 0; i < slots; ++i) {
-      if (last[i] >= 0 && last[i] != kForever) order[last[i]].release.push_back(static_cast<int>(i));
+    for (size_t i = 0, entry = 0; i < order.size(); ++i) {
+      if (order[i].alias) continue;
+      tasks[i].barrier = wanted.entries[entry].barrier != 0;
+      tasks[i].bytes = plan.units[wanted.entries[entry].unit].peak_bytes;
+      ++entry;
     }
+    executor = std::make_unique<Executor>(std::move(tasks), workers(), wanted.memory_budget_bytes);
+    uses_left = std::make_unique<std::atomic<int>[]>(slots);
     steps = std::move(order);
     operand_slot = std::move(slot_of);
     current.assign(slots, nullptr);
@@ -211,13 +237,11 @@ struct Session::Impl {
       for (size_t i = 0; i < slots; ++i) unsettled[i] = !slot(static_cast<int>(i)).settled;
     }
     timings.assign(steps.size(), {});
-    size_t most = 1;
-    for (const auto& unit : compiled->units()) most = std::max({most, unit.inputs.size(), unit.outputs.size()});
-    call_inputs.resize(most);
-    call_outputs.resize(most);
-    call_preset.resize(most);
     return {};
   }
+
+  // The calling thread and those of the pool that this session may use.
+  int workers() const { return threads == 1 ? 1 : runtime->threads(); }
 
   // ---- running ----
   Status run() {
@@ -236,6 +260,10 @@ struct Session::Impl {
       select_shapes();
       shapes_changed = false;
     }
+    // Planned when a set of shapes comes for the second time: many come once, as in a cache that grows.
+    if (active->seen && !active->planned) {
+      if (auto s = plan(*active); !s) return s;
+    }
     if (active->planned && (active->block_epoch != block_epoch || active->binding_epoch != binding_epoch)) {
       if (auto s = place(*active); !s) return s;
     }
@@ -246,22 +274,40 @@ struct Session::Impl {
     has_run = false;  // from here on the last run's outputs are gone
     for (size_t i = 0; i < owned.size(); ++i) owned[i].reset();
 
-    for (size_t step = 0; step < steps.size(); ++step) {
-      if (cancelled.load(std::memory_order_relaxed)) return fail(Code::kRunFailed, "the run was cancelled");
-      const int64_t start = now_ns();
-      Status s = steps[step].alias ? run_alias(steps[step]) : run_unit(steps[step]);
-      timings[step] = {start, now_ns()};
-      if (!s) {
-        if (cancelled.load()) return fail(Code::kRunFailed, "the run was cancelled");
-        return s;
-      }
-      for (const int root : steps[step].release) release(root);
+    for (size_t i = 0; i < uses.size(); ++i) uses_left[i].store(uses[i], std::memory_order_relaxed);
+
+    const int64_t start = now_ns();
+    Status status;
+    {
+      const bool pool = executor->parallel() || executor->wide();
+      const ort::Crew::Shift shift(pool && pool_pays() ? crew : nullptr);
+      status = executor->run(*this, entrance.get());
     }
-    if (!active->planned) {
-      if (auto s = plan(*active); !s) return s;
-    }
+    last_run_ns = now_ns() - start;
+    if (!status) return cancelled.load() ? fail(Code::kRunFailed, "the run was cancelled") : std::move(status);
+    active->seen = true;
     ++runs;
     return publish();
+  }
+
+  // A run that is over sooner than a parked thread is awake does without the pool: its units run on the calling thread.
+  bool pool_pays() {
+    if (last_run_ns != 0 && last_run_ns < kShortRunNs) pool_wanted = false;
+    if (last_run_ns > 2 * kShortRunNs) pool_wanted = true;
+    return pool_wanted;
+  }
+
+  Status run_task(int index, int worker) override {
+    if (cancelled.load(std::memory_order_relaxed)) return fail(Code::kRunFailed, "the run was cancelled");
+    Step& step = steps[index];
+    const int64_t start = now_ns();
+    Status status = step.alias ? run_alias(step) : run_unit(step);
+    timings[index] = {start, now_ns(), worker};
+    if (!status) return status;
+    for (const int root : step.roots) {
+      if (uses_left[root].fetch_sub(1, std::memory_order_acq_rel) == 1) release(root);
+    }
+    return {};
   }
 
   // Everything that shares the root's bytes and was made for this run alone.
@@ -307,28 +353,28 @@ struct Session::Impl {
     return nullptr;
   }
 
-  Status run_unit(const Step& step) {
+  Status run_unit(Step& step) {
     const auto& unit = compiled->units()[step.index];
     bool any_preset = false;
-    for (size_t i = 0; i < unit.inputs.size(); ++i) call_inputs[i] = current[unit.inputs[i]];
+    for (size_t i = 0; i < unit.inputs.size(); ++i) step.inputs[i] = current[unit.inputs[i]];
     for (size_t i = 0; i < unit.outputs.size(); ++i) {
       const int s = unit.outputs[i];
       OrtValue* preset = active->preset[s].get();
       if (any_bound) {
         if (const Output* output = bound_output(s)) preset = output->bound.get();
       }
-      call_outputs[i] = preset;
-      call_preset[i] = preset;
+      step.outputs[i] = preset;
+      step.preset[i] = preset;
       any_preset = any_preset || preset != nullptr;
     }
     OrtStatus* status = call(step, unit);
     if (status != nullptr && any_preset && !cancelled.load()) {
       // Either the operator failed, or an output has another shape than its preset. The unit is pure: run it again and see.
       api.ReleaseStatus(status);
-      for (size_t i = 0; i < unit.outputs.size(); ++i) call_outputs[i] = nullptr;
+      for (size_t i = 0; i < unit.outputs.size(); ++i) step.outputs[i] = nullptr;
       status = call(step, unit);
       if (status == nullptr) {
-        if (auto s = adopt_unexpected(unit); !s) return s;
+        if (auto s = adopt_unexpected(step, unit); !s) return s;
       }
     }
     if (status != nullptr) {
@@ -338,28 +384,29 @@ struct Session::Impl {
     }
     for (size_t i = 0; i < unit.outputs.size(); ++i) {
       const int s = unit.outputs[i];
-      if (call_outputs[i] != call_preset[i]) owned[s] = ort::Value(runtime, call_outputs[i], api.ReleaseValue);
-      current[s] = call_outputs[i];
-      if (!active->planned && !unsettled[s]) {
+      if (step.outputs[i] != step.preset[i]) owned[s] = ort::Value(runtime, step.outputs[i], api.ReleaseValue);
+      current[s] = step.outputs[i];
+      if (!active->seen && !unsettled[s]) {
         if (auto r = record(s); !r) return r;
       }
     }
     return {};
   }
 
-  OrtStatus* call(const Step& step, const CompiledPlan::Unit& unit) {
-    return api.Run(step.session, run_options, unit.input_names.data(), call_inputs.data(), unit.inputs.size(),
-                   unit.output_names.data(), unit.outputs.size(), call_outputs.data());
+  OrtStatus* call(Step& step, const CompiledPlan::Unit& unit) {
+    return api.Run(step.session, run_options, unit.input_names.data(), step.inputs.data(), unit.inputs.size(),
+                   unit.output_names.data(), unit.outputs.size(), step.outputs.data());
   }
 
   // After a rerun without presets: outputs that differ from what was preset are unsettled; the rest move where they belong.
-  Status adopt_unexpected(const CompiledPlan::Unit& unit) {
+  // Beside other units: of what they use, nothing is touched.
+  Status adopt_unexpected(Step& step, const CompiledPlan::Unit& unit) {
     Status status;
     for (size_t i = 0; i < unit.outputs.size(); ++i) {
       const int s = unit.outputs[i];
-      if (call_preset[i] == nullptr) continue;
-      const auto made = shape_of(call_outputs[i]);
-      const auto expected = shape_of(call_preset[i]);
+      if (step.preset[i] == nullptr) continue;
+      const auto made = shape_of(step.outputs[i]);
+      const auto expected = shape_of(step.preset[i]);
       if (made && expected && made->dims == expected->dims && made->element == expected->element) continue;
       if (const Output* output = bound_output(s); any_bound && output != nullptr) {
         status = fail(Code::kInvalidArgument, "output '", value_of(s).name, "' has the shape ", made ? text(made->dims) : "?",
@@ -374,7 +421,7 @@ struct Session::Impl {
     }
     if (!status) {
       for (size_t i = 0; i < unit.outputs.size(); ++i) {
-        if (call_outputs[i] != nullptr) api.ReleaseValue(call_outputs[i]);
+        if (step.outputs[i] != nullptr) api.ReleaseValue(step.outputs[i]);
       }
     }
     return status;
@@ -462,7 +509,7 @@ struct Session::Impl {
     }
     auto dims = view_dims(node, shape->dims, told, has_operand);
     if (!dims) return dims.error();
-    if (!active->planned && !unsettled[alias.output]) {
+    if (!active->seen && !unsettled[alias.output]) {
       active->recorded[alias.output] = graph::Shape{.element = shape->element, .dims = *dims};
     }
     auto made = view_over(const_cast<OrtValue*>(viewed), shape->element, *dims);
@@ -500,6 +547,7 @@ struct Session::Impl {
       problem.buffers.push_back({.size_bytes = bytes, .first = first[s], .last = end, .name = value_of(s).name});
       slots.push_back(s);
     }
+    find_together(slots, problem);
     auto solution = memory::plan(problem);
     if (!solution) return solution.error();
     for (size_t i = 0; i < slots.size(); ++i) {
@@ -512,6 +560,25 @@ struct Session::Impl {
     shapes.planned = true;
     shapes.block_epoch = 0;  // place() before the next run
     return {};
+  }
+
+  // Of the buffers whose steps are disjoint, those that may live together all the same: not everything that uses the
+  // earlier one has surely ended when the later one is written.
+  void find_together(const std::vector<int>& slots, memory::Problem& problem) const {
+    if (!executor->parallel()) return;
+    std::vector<std::vector<int>> users(group_size.size());
+    for (size_t step = 0; step < steps.size(); ++step) {
+      for (const int root : steps[step].roots) users[root].push_back(static_cast<int>(step));
+    }
+    for (size_t a = 0; a < slots.size(); ++a) {
+      for (size_t b = 0; b < slots.size(); ++b) {
+        const int written = first[slots[b]];
+        if (problem.buffers[a].last >= written) continue;
+        const bool over = std::all_of(users[slots[a]].begin(), users[slots[a]].end(),
+                                      [&](int user) { return executor->ordered(user, written); });
+        if (!over) problem.together.emplace_back(a, b);
+      }
+    }
   }
 
   // Makes the presets of a planned set of shapes over the block, which grows if need be.
@@ -560,6 +627,24 @@ struct Session::Impl {
   }
 
   // ---- results ----
+  int64_t first_start_ns() const {
+    int64_t earliest = INT64_MAX;
+    for (size_t i = 0; i < steps.size(); ++i) {
+      if (!steps[i].alias) earliest = std::min(earliest, timings[i].start_ns);
+    }
+    return earliest;
+  }
+
+  // What a unit's settled outputs take at the shapes of the last run.
+  uint64_t output_bytes(int unit) const {
+    uint64_t sum = 0;
+    for (const int s : compiled->units()[unit].outputs) {
+      if (active == nullptr || !active->recorded[s]) continue;
+      sum += graph::tensor_bytes(active->recorded[s]->element, active->recorded[s]->dims).value_or(0);
+    }
+    return sum;
+  }
+
   Status publish() {
     for (size_t i = 0; i < outputs.size(); ++i) {
       Output& output = outputs[i];
@@ -621,9 +706,14 @@ struct Session::Impl {
 
   Schedule schedule;
   std::vector<Step> steps;
+  std::unique_ptr<Executor> executor;
+  ort::Crew* crew = nullptr;  // with more than one worker
+  std::unique_ptr<ort::Crew::Entrance> entrance;
   std::vector<int> first, last, group_size;  // per slot; meaningful for roots
+  std::vector<int> uses;                     // per root slot: steps that read or write it, and one for ever if it is an output
+  std::unique_ptr<std::atomic<int>[]> uses_left;  // of them, in the run in progress
   std::vector<int> operand_slot;             // per value of the graph, -1 without a slot
-  std::vector<bool> unsettled;
+  std::vector<char> unsettled;               // no bits: units side by side set neighbours
 
   std::vector<Input> inputs;
   std::vector<Output> outputs;
@@ -643,9 +733,9 @@ struct Session::Impl {
 
   std::vector<const OrtValue*> current;  // per slot
   std::vector<ort::Value> owned;         // per slot: what this run alone holds
-  std::vector<const OrtValue*> call_inputs;
-  std::vector<OrtValue*> call_outputs, call_preset;
   std::vector<Timing> timings;
+  int64_t last_run_ns = 0;
+  bool pool_wanted = true;
   uint64_t generation = 0;
   uint64_t runs = 0;
   uint64_t shapes_seen = 0;
@@ -856,10 +946,12 @@ std::string Session::report_json() const {
       ++aliases;
       continue;
     }
-    if (units.empty()) origin = m.timings[i].start_ns;
+    if (units.empty()) origin = m.first_start_ns();
     units.push_back({{"unit", m.steps[i].index},
                      {"device", "cpu"},
                      {"threads", m.steps[i].width == Width::kNarrow ? 1 : m.runtime->threads()},
+                     {"worker", m.timings[i].worker},
+                     {"bytes", m.output_bytes(m.steps[i].index)},
                      {"start_ns", m.timings[i].start_ns - origin},
                      {"end_ns", m.timings[i].end_ns - origin}});
   }

@@ -2,7 +2,7 @@
 //
 // Boundary tensors. On the first run at new input shapes ONNX Runtime allocates what crosses unit borders, and the shapes
 // are recorded; from the second run on every settled tensor has its place in one block, at an offset planned from
-// liveness over the schedule. Preset outputs of the wrong shape are an error inside ONNX Runtime, so a tensor wrongly
+// liveness over the schedule, where tensors of units that may run side by side share nothing. Preset outputs of the wrong shape are an error inside ONNX Runtime, so a tensor wrongly
 // thought settled is found out: the unit, being pure, runs again without presets and the tensor counts as unsettled from
 // then on. The price of this design is one slower run per new set of input shapes; shape inference would cost 6 to 15 ms
 // instead. Up to kShapesKept sets of shapes are remembered, the least recently used goes first.
@@ -23,24 +23,11 @@
 #include "plx/base/result.h"
 #include "plx/memory/arena.h"
 #include "plx/schedule/compiled_plan.h"
+#include "plx/schedule/schedule.h"
 
 namespace plx::schedule {
 
 inline constexpr size_t kShapesKept = 16;
-
-// One entry of a schedule: see plx_schedule_entry.
-struct ScheduleEntry {
-  uint32_t unit = 0;
-  uint32_t device = 0;
-  uint32_t threads = 0;
-  uint32_t barrier = 0;
-};
-struct Schedule {
-  std::vector<ScheduleEntry> entries;
-  uint64_t memory_budget_bytes = 0;
-};
-// kInvalidPlan unless every unit comes exactly once, after all units it depends on, on a device and with a thread count that exist.
-Status validate(const partition::Plan& plan, const Schedule& schedule);
 
 // A tensor in memory, as bound by callers and reported to them.
 struct TensorView {

@@ -1,0 +1,105 @@
+// The executor: tasks that depend on one another, on the calling thread and on the pool's.
+//
+// Tasks come in the order of a schedule. That order is cut into *stretches*: a wide task, which uses the whole pool
+// itself, is one, and so is what lies between wide tasks and barriers. Stretches run one after the other. Within one it
+// is dataflow: a task is ready when those it depends on have ended, and of the ready ones the first in schedule order
+// starts when a worker is free and its bytes fit into the budget beside those of the tasks that run. A task alone may
+// always start. A stretch whose tasks all depend on one another runs on the calling thread, without any hand-over.
+//
+// A worker that finds nothing to do looks again for kSpinNs and then sleeps until it is woken; nobody spins longer.
+//
+// Threads: run() by one thread at a time. Steady state: run() allocates nothing.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <mutex>
+#include <utility>
+#include <vector>
+
+#include "plx/base/result.h"
+#include "plx/ort/crew.h"
+
+namespace plx::schedule {
+
+struct Task {
+  std::vector<int> predecessors;  // all of them earlier in the order
+  bool instant = false;           // takes no time worth a worker: goes before everything that does
+  bool wide = false;
+  bool barrier = false;           // everything before it has ended when it starts
+  uint64_t bytes = 0;             // what it takes of the budget while it runs
+};
+
+class Executor {
+ public:
+  static constexpr int64_t kSpinNs = 50'000;  // about what waking a thread takes
+
+  // What tasks do. run_task is called once for each task of a run, from any worker; an error stops the run.
+  class Work {
+   public:
+    virtual Status run_task(int task, int worker) = 0;
+
+   protected:
+    ~Work() = default;
+  };
+
+  Executor() = default;
+  // workers: the calling thread and that many less one of the pool. budget_bytes: 0 = none.
+  Executor(std::vector<Task> tasks, int workers, uint64_t budget_bytes);
+
+  // Whether any two tasks may run at the same time.
+  bool parallel() const { return parallel_; }
+  // Whether any task is wide, so that the pool is of use although nothing runs side by side.
+  bool wide() const { return wide_; }
+  // Whether `before` has always ended when `after` starts.
+  bool ordered(int before, int after) const;
+
+  // The first error of a task, after all tasks that ran then have ended. `entrance` may be null if nothing is parallel.
+  Status run(Work& work, ort::Crew::Entrance* entrance);
+
+ private:
+  struct Stretch {
+    int begin = 0;
+    int end = 0;
+    bool parallel = false;
+  };
+  void cut();
+  bool reaches(int from, int to) const {
+    return (ancestors_[static_cast<size_t>(to) * row_ + static_cast<size_t>(from) / 64] >> (from % 64) & 1) != 0;
+  }
+  Status run_serially(int begin, int end);
+  Status run_stretches(const ort::Crew::Team& team);
+  void start(const Stretch& stretch);
+  void work_along();
+  int take();                // under the mutex: the task to start now, or -1
+  void finish(int task);     // under the mutex
+  void wake();               // under the mutex
+  void wait(std::unique_lock<std::mutex>& lock);
+
+  std::vector<Task> tasks_;
+  std::vector<std::vector<int>> successors_;  // within the stretch
+  std::vector<int> stretch_of_;
+  std::vector<Stretch> stretches_;
+  std::vector<uint64_t> ancestors_;  // a row of bits per task
+  size_t row_ = 0;
+  int workers_ = 1;
+  uint64_t budget_bytes_ = 0;
+  bool parallel_ = false;
+  bool wide_ = false;
+
+  // Of the run in progress.
+  Work* work_ = nullptr;
+  std::mutex mutex_;
+  const Stretch* stretch_ = nullptr;
+  std::vector<int> missing_;  // per task: predecessors in its stretch that have not ended
+  std::vector<int> ready_;    // by rank
+  int left_ = 0;
+  int running_ = 0;
+  uint64_t bytes_ = 0;
+  int sleepers_ = 0;
+  bool stopped_ = false;
+  Status status_;
+  std::atomic<uint32_t> signal_{0};
+};
+
+}  // namespace plx::schedule
