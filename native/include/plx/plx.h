@@ -180,6 +180,14 @@ typedef struct plx_plan_options {
 PLX_API plx_status* plx_plan_make(plx_model* model, const plx_plan_options* options, plx_plan** out_plan);
 /* Reads a plan back; PLX_INVALID_PLAN unless it was made for this very model and passes the validator. */
 PLX_API plx_status* plx_plan_from_json(plx_model* model, const char* json, size_t size_bytes, plx_plan** out_plan);
+/* The plan, which plx_plan_from_json takes back, and with it the tensors that lie outside units:
+ * {"schema":"parallax-plan",..,"tensors":{"x":{"type":"float32","shape":["batch","2*sequence+1",768,"?"]}}}
+ * A dimension is a number; a symbol of the model's inputs or a formula (s, a*s, s+b, a*s+b, s*t, a*s*t); or "?" where
+ * none fits. An input's open dimension without a symbol is called "x.1", after input and axis, and the second of the
+ * same symbol within one input "batch#2". shape is null where the rank is not known; type is an element type, or the
+ * kind of what is no tensor. Formulas fit what ONNX Runtime infers at three sets of sizes; the first call for a model's
+ * cut plans costs these inferences, once. Plans of PLX_UNITS_WHOLE, and plans written after their model was released,
+ * tell what the model declares. "tensors" is ignored on reading. */
 PLX_API plx_status* plx_plan_to_json(plx_plan* plan, plx_text** out_text);
 /* The plan as a person reads it. */
 PLX_API plx_status* plx_plan_to_text(plx_plan* plan, plx_text** out_text);

@@ -39,6 +39,7 @@ struct plx_plan {
   // The graph, not the model: a plan that somebody keeps must not keep ONNX Runtime's pool.
   std::shared_ptr<const plx::graph::Graph> graph;
   std::shared_ptr<const plx::partition::Plan> plan;
+  std::weak_ptr<plx::engine::Model> model;  // which knows the shapes of the graph's tensors
 };
 struct plx_session {
   std::unique_ptr<plx::schedule::Session> session;
@@ -266,7 +267,7 @@ plx_status* plx_plan_make(plx_model* model, const plx_plan_options* options, plx
     if (!request) return request.error();
     auto plan = model->model->make_plan(*request);
     if (!plan) return plan.error();
-    *out_plan = new plx_plan{(*plan)->subject->graph, (*plan)->plan};
+    *out_plan = new plx_plan{(*plan)->subject->graph, (*plan)->plan, model->model};
     return {};
   });
 }
@@ -278,7 +279,7 @@ plx_status* plx_plan_from_json(plx_model* model, const char* json, size_t size_b
     if (out_plan == nullptr) return missing("out_plan");
     auto plan = model->model->read_plan({json, size_bytes});
     if (!plan) return plan.error();
-    *out_plan = new plx_plan{(*plan)->subject->graph, (*plan)->plan};
+    *out_plan = new plx_plan{(*plan)->subject->graph, (*plan)->plan, model->model};
     return {};
   });
 }
@@ -287,7 +288,10 @@ plx_status* plx_plan_to_json(plx_plan* plan, plx_text** out_text) {
   return guarded([&]() -> plx::Status {
     if (plan == nullptr) return missing("plan");
     if (out_text == nullptr) return missing("out_text");
-    return put_text(plx::partition::to_json(*plan->graph, *plan->plan), out_text);
+    const auto model = plan->model.lock();
+    if (model == nullptr) return put_text(plx::partition::to_json(*plan->graph, *plan->plan), out_text);
+    const auto shapes = model->shapes_of(plan->graph);
+    return put_text(plx::partition::to_json(*plan->graph, *plan->plan, *shapes), out_text);
   });
 }
 

@@ -169,6 +169,27 @@ TEST(Plan, GoesThroughJson) {
   EXPECT_EQ(read, nullptr);
 }
 
+TEST(Plan, WrittenAfterItsModelWasReleasedTellsDeclaredShapes) {
+  const auto tensors_of = [](plx_plan* plan) {
+    return nlohmann::json::parse(text_of([&](plx_text** out) { return plx_plan_to_json(plan, out); }))["tensors"];
+  };
+  Handles h;
+  h.load(model_bytes());
+  h.make_plan(PLX_UNITS_NODES);
+  const auto before = tensors_of(h.plan);
+  plx_model_release(std::exchange(h.model, nullptr));
+  const auto after = tensors_of(h.plan);
+  ASSERT_EQ(after.size(), before.size());
+  EXPECT_EQ(after["x"], before["x"]);
+  size_t inner = 0;
+  for (const auto& [name, tensor] : before.items()) {
+    EXPECT_TRUE(tensor["shape"].is_array()) << name;
+    EXPECT_EQ(after[name]["type"], tensor["type"]) << name;
+    inner += after[name]["shape"].is_null();
+  }
+  EXPECT_GT(inner, 0u);
+}
+
 TEST(Plan, TakesShapesAndADevice) {
   Handles h;
   h.load(model_bytes());

@@ -4,6 +4,8 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "plx/ort/symbolic_shapes.h"
+
 namespace plx::engine {
 
 namespace {
@@ -257,6 +259,18 @@ Result<std::shared_ptr<PlanHandle>> Model::own(const std::shared_ptr<const graph
     if (subject != nullptr && subject->graph == graph) return std::make_shared<PlanHandle>(PlanHandle{subject, plan});
   }
   return fail(Code::kInvalidArgument, "the plan was made by another model: make it with the model the session is for");
+}
+
+std::shared_ptr<const graph::SymbolicShapes> Model::shapes_of(const std::shared_ptr<const graph::Graph>& graph) {
+  const std::lock_guard lock(mutex_);
+  auto& kept = symbolic_shapes_[graph.get()];
+  if (kept == nullptr) {
+    kept = std::make_shared<const graph::SymbolicShapes>(
+        graph == given_->graph
+            ? graph::symbolic_shapes(*graph, {}, {})
+            : ort::infer_symbolic(given_->runtime, *graph, *given_->settings, given_->source.base_directory));
+  }
+  return kept;
 }
 
 Result<std::unique_ptr<schedule::Session>> Model::make_session(const std::shared_ptr<PlanHandle>& plan, int threads) {

@@ -12,6 +12,7 @@
 #pragma once
 
 #include <list>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -22,6 +23,7 @@
 
 #include "plx/base/result.h"
 #include "plx/graph/reader.h"
+#include "plx/graph/symbolic_shapes.h"
 #include "plx/ort/session.h"
 #include "plx/partition/plan.h"
 #include "plx/schedule/session.h"
@@ -56,6 +58,9 @@ class Model {
   // The handle of a plan of this model, from its parts; kInvalidArgument for one of another model.
   Result<std::shared_ptr<PlanHandle>> own(const std::shared_ptr<const graph::Graph>& graph,
                                           const std::shared_ptr<const partition::Plan>& plan);
+  // Shapes of all values of a plan's graph in the symbols of the inputs, inferred when first asked for. The graph as
+  // given only has what the model declares: its plans are one unit, of which only inputs and outputs show.
+  std::shared_ptr<const graph::SymbolicShapes> shapes_of(const std::shared_ptr<const graph::Graph>& graph);
   Result<std::unique_ptr<schedule::Session>> make_session(const std::shared_ptr<PlanHandle>& plan, int threads);
 
  private:
@@ -68,6 +73,7 @@ class Model {
   std::mutex mutex_;
   // After level ALL; and after EXTENDED, for plans with a device: no device knows NCHWc layouts.
   std::shared_ptr<const schedule::Subject> optimised_[2];
+  std::map<const graph::Graph*, std::shared_ptr<const graph::SymbolicShapes>> symbolic_shapes_;
   // Plans by what was asked for, the latest first, so that sessions asked for alike share one.
   std::list<std::pair<std::string, std::shared_ptr<PlanHandle>>> plans_;
   std::vector<std::pair<std::weak_ptr<const partition::Plan>, std::weak_ptr<schedule::CompiledPlan>>> compiled_;

@@ -167,6 +167,63 @@ TEST(Plans, OfTheWholeAreEstimatedWhenAsked) {
   EXPECT_GT(flops(*must(loaded->make_plan(request))), 1e6);
 }
 
+nlohmann::json tensors_of(Model& model, const PlanHandle& plan) {
+  const auto shapes = model.shapes_of(plan.subject->graph);
+  return nlohmann::json::parse(partition::to_json(*plan.subject->graph, *plan.plan, *shapes))["tensors"];
+}
+
+// What a plan says of its tensors, sized by hand, is what ONNX Runtime infers at that size.
+TEST(Tensors, HaveShapesInSymbols) {
+  Loaded loaded(attention());
+  const auto plan = loaded.plan(Units::kNodes);
+  const graph::Graph& graph = *plan->subject->graph;
+  const auto tensors = tensors_of(*loaded, *plan);
+  EXPECT_EQ(loaded->shapes_of(plan->subject->graph), loaded->shapes_of(plan->subject->graph));  // made once
+  EXPECT_EQ(tensors["x"], nlohmann::json::parse(R"({"type":"float32","shape":["batch","length",32]})"));
+  EXPECT_EQ(tensors["p"], nlohmann::json::parse(R"({"type":"float32","shape":["batch",4,"length","length"]})"));
+  const auto at = must(ort::infer(runtime(), graph, {}, {{graph.inputs[0], {3, 70, 32}}}, ""));
+  for (size_t id = 0; id < graph.values.size(); ++id) {
+    const std::string& name = graph.values[id].name;
+    if (!tensors.contains(name)) continue;
+    std::vector<int64_t> sizes;
+    for (const auto& dim : tensors[name]["shape"]) {
+      sizes.push_back(dim.is_number() ? dim.get<int64_t>() : dim == "batch" ? 3 : dim == "length" ? 70 : -1);
+    }
+    EXPECT_EQ(sizes, at.partial[id]) << name << tensors[name];
+  }
+  for (const auto& unit : plan->plan->units) {
+    for (const graph::ValueId id : unit.outputs) EXPECT_TRUE(tensors.contains(graph.values[id].name));
+    for (const graph::ValueId id : unit.inputs) EXPECT_TRUE(tensors.contains(graph.values[id].name));
+  }
+}
+
+TEST(Tensors, OfTheWholeAreInputsAndOutputsAsDeclared) {
+  Loaded loaded(many_outputs());
+  const auto plan = loaded.plan(Units::kWhole);
+  const auto tensors = tensors_of(*loaded, *plan);
+  EXPECT_EQ(tensors, nlohmann::json::parse(R"({"x":{"type":"float32","shape":["n",4]},
+      "a":{"type":"float32","shape":["n",4]}, "view":{"type":"float32","shape":["m"]},
+      "wide":{"type":"float32","shape":[1,"m"]}, "input_view":{"type":"float32","shape":["m"]},
+      "e":{"type":"float32","shape":["n",4]}, "w":{"type":"float32","shape":[4]}})"));
+}
+
+TEST(Tensors, OfFixedDimensionsHaveNumbers) {
+  ort::ModelSettings settings;
+  settings.dimensions = {{"batch", 2}};
+  Loaded loaded(attention(), settings);
+  const auto plan = loaded.plan(Units::kNodes);
+  const auto tensors = tensors_of(*loaded, *plan);
+  EXPECT_EQ(tensors["p"]["shape"], nlohmann::json::parse(R"([2,4,"length","length"])"));
+}
+
+TEST(Tensors, ThatAreNoTensorsHaveAKind) {
+  Loaded loaded(sequences());
+  const auto plan = loaded.plan(Units::kNodes);
+  const auto tensors = tensors_of(*loaded, *plan);
+  EXPECT_EQ(tensors["list"], nlohmann::json::parse(R"({"type":"sequence","shape":null})"));
+  EXPECT_EQ(tensors["n"], nlohmann::json::parse(R"({"type":"int64","shape":[]})"));
+}
+
 TEST(Sessions, OfOnePlanShareWhatIsCompiled) {
   Loaded loaded(attention());
   const auto plan = loaded.plan(Units::kNodes);

@@ -1,4 +1,4 @@
-// Concrete shapes of every value, at given sizes of the graph's inputs.
+// Shapes of every value, at given sizes of the graph's inputs.
 #pragma once
 
 #include <optional>
@@ -15,5 +15,8 @@ struct Shape {
   std::vector<int64_t> dims;  // all >= 0
 };
 using Shapes = std::vector<std::optional<Shape>>;
+
+// The same with what is known in part: -1 for a dim that depends on data, nothing where not even the rank is known.
+using PartialShapes = std::vector<std::optional<std::vector<int64_t>>>;
 
 }  // namespace plx::graph

@@ -120,6 +120,29 @@ graph::Kind kind_of(ONNXType type) {
   }
 }
 
+// What a model has to have at its end so that it says the rank of these values: a Shape of each as a further output. A
+// message may be appended to another, which adds what it has to the other's lists.
+std::string rank_outputs(const graph::Graph& graph, std::span<const graph::ValueId> values) {
+  std::string nodes;
+  protozero::pbf_writer writer{nodes};
+  for (const graph::ValueId id : values) {
+    const std::string& name = graph.values[id].name;
+    const std::string rank = "parallax.rank." + name;
+    std::string bytes;
+    protozero::pbf_writer node{bytes};
+    node.add_string(graph::onnx::NodeProto::kInput, name);
+    node.add_string(graph::onnx::NodeProto::kOutput, rank);
+    node.add_string(graph::onnx::NodeProto::kOpType, "Shape");
+    writer.add_message(graph::onnx::GraphProto::kNode, bytes);
+    std::string output;
+    protozero::pbf_writer{output}.add_string(graph::onnx::ValueInfo::kName, rank);
+    writer.add_message(graph::onnx::GraphProto::kOutput, output);
+  }
+  std::string model;
+  if (!nodes.empty()) protozero::pbf_writer{model}.add_message(graph::onnx::Model::kGraph, nodes);
+  return model;
+}
+
 // The size a symbolic dimension was fixed to; 1 if it was not.
 int64_t fixed_size(const ModelSettings& settings, const std::string& symbol) {
   for (const auto& [name, value] : settings.dimensions) {
@@ -226,7 +249,8 @@ Result<graph::Graph> optimise(const std::shared_ptr<Runtime>& runtime, const Mod
 }
 
 Result<Inferred> infer(const std::shared_ptr<Runtime>& runtime, const graph::Graph& graph, const ModelSettings& settings,
-                       const InputDims& dims, const std::string& base_directory) {
+                       const InputDims& dims, const std::string& base_directory,
+                       std::span<const graph::ValueId> doubtful) {
   const OrtApi& api = runtime->api();
   std::vector<graph::NodeId> nodes(graph.nodes.size());
   for (size_t i = 0; i < nodes.size(); ++i) nodes[i] = static_cast<graph::NodeId>(i);
@@ -252,7 +276,8 @@ Result<Inferred> infer(const std::shared_ptr<Runtime>& runtime, const graph::Gra
     inputs[id] = std::move(shape);
   }
   write.input_shapes = &inputs;
-  const graph::Part part = graph::write_part(graph, nodes, graph.inputs, made, write);
+  graph::Part part = graph::write_part(graph, nodes, graph.inputs, made, write);
+  part.bytes += rank_outputs(graph, doubtful);
 
   SessionSpec spec;
   spec.source.name = graph.name.empty() ? "model" : graph.name;
@@ -268,23 +293,28 @@ Result<Inferred> infer(const std::shared_ptr<Runtime>& runtime, const graph::Gra
   Inferred result;
   result.types.resize(graph.values.size());
   result.shapes = std::move(inputs);
+  result.partial.resize(graph.values.size());
   for (size_t i = 0; i < graph.values.size(); ++i) {
     result.types[i] = graph.values[i].type;
     const int32_t initializer = graph.values[i].initializer;
-    if (initializer == graph::kNone) continue;
-    const auto& init = graph.initializers[initializer];
-    result.shapes[i] = graph::Shape{.element = init.element, .dims = init.dims};
+    if (initializer != graph::kNone) {
+      const auto& init = graph.initializers[initializer];
+      result.shapes[i] = graph::Shape{.element = init.element, .dims = init.dims};
+    }
+    if (result.shapes[i]) result.partial[i] = result.shapes[i]->dims;
   }
   const TypeDescriber describer(api);
-  for (size_t i = 0; i < made.size(); ++i) {
+  for (size_t i = 0; i < made.size() + doubtful.size(); ++i) {
     OrtTypeInfo* raw = nullptr;
     if (auto s = runtime->check(api.SessionGetOutputTypeInfo(session->get(), i, &raw), "cannot read types"); !s) return s.error();
     const Handle<OrtTypeInfo> info(runtime, raw, api.ReleaseTypeInfo);
+    const bool of_rank = i >= made.size();
+    const graph::ValueId id = of_rank ? doubtful[i - made.size()] : made[i];
     ONNXType kind = ONNX_TYPE_UNKNOWN;
     if (auto s = runtime->check(api.GetOnnxTypeFromTypeInfo(raw, &kind), "cannot read types"); !s) return s.error();
-    graph::Type& type = result.types[made[i]];
-    type.kind = kind_of(kind);
     if (kind != ONNX_TYPE_TENSOR) {
+      graph::Type& type = result.types[id];
+      type.kind = kind_of(kind);
       if (type.proto.empty()) type.proto = graph.storage->keep_text(describer.proto(raw));
       continue;
     }
@@ -294,13 +324,21 @@ Result<Inferred> infer(const std::shared_ptr<Runtime>& runtime, const graph::Gra
     if (auto s = runtime->check(api.CastTypeInfoToTensorInfo(raw, &tensor), "cannot read types"); !s) return s.error();
     if (auto s = runtime->check(api.GetTensorElementType(tensor, &element), "cannot read types"); !s) return s.error();
     if (auto s = runtime->check(api.GetDimensionsCount(tensor, &rank), "cannot read types"); !s) return s.error();
-    graph::Shape shape{.element = static_cast<graph::ElementType>(element), .dims = std::vector<int64_t>(rank)};
-    if (auto s = runtime->check(api.GetDimensions(tensor, shape.dims.data(), rank), "cannot read types"); !s) return s.error();
-    type.element = shape.element;
-    // ONNX Runtime reports an unknown rank as rank 0, so a scalar counts only where nothing else can be meant: its
-    // estimate is one element either way.
-    const bool known = std::all_of(shape.dims.begin(), shape.dims.end(), [](int64_t dim) { return dim >= 0; });
-    if (known) result.shapes[made[i]] = std::move(shape);
+    std::vector<int64_t> sizes(rank);
+    if (auto s = runtime->check(api.GetDimensions(tensor, sizes.data(), rank), "cannot read types"); !s) {
+      return s.error();
+    }
+    if (of_rank) {
+      if (sizes == std::vector<int64_t>{0}) continue;  // a scalar's shape has no entries
+      result.shapes[id].reset();
+      result.partial[id].reset();
+      continue;
+    }
+    result.types[id].kind = graph::Kind::kTensor;
+    result.types[id].element = static_cast<graph::ElementType>(element);
+    const bool known = std::all_of(sizes.begin(), sizes.end(), [](int64_t size) { return size >= 0; });
+    if (known) result.shapes[id] = graph::Shape{.element = result.types[id].element, .dims = sizes};
+    result.partial[id] = std::move(sizes);
   }
   return result;
 }

@@ -62,10 +62,15 @@ using InputDims = std::map<graph::ValueId, std::vector<int64_t>>;
 struct Inferred {
   std::vector<graph::Type> types;  // one per value; protos of other kinds than tensor are kept in the graph's storage
   graph::Shapes shapes;
+  graph::PartialShapes partial;  // what `shapes` leaves out is here as far as it is known
 };
 // Types and sizes of all values with the inputs at these sizes (inputs not named: as declared, 1 for open dims). A
 // throw-away session without weights: 2 to 15 ms on an optimised graph.
+//
+// ONNX Runtime reports a value of unknown rank as a scalar. Those of the `doubtful` that are not known to be scalars
+// get no shape; others that look like scalars pass for scalars.
 Result<Inferred> infer(const std::shared_ptr<Runtime>& runtime, const graph::Graph& graph, const ModelSettings& settings,
-                       const InputDims& dims, const std::string& base_directory);
+                       const InputDims& dims, const std::string& base_directory,
+                       std::span<const graph::ValueId> doubtful = {});
 
 }  // namespace plx::ort

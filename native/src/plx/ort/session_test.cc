@@ -229,7 +229,24 @@ TEST(Infer, SizesThatDependOnDataAreUnknown) {
   const Inferred result = inferred(g);
   EXPECT_FALSE(result.shapes[value_named(g, "z")]);
   EXPECT_FALSE(result.shapes[value_named(g, "y")]);
+  EXPECT_EQ(result.partial[value_named(g, "z")], (Dims{2, -1}));
   EXPECT_EQ(result.types[value_named(g, "z")].element, kInt);
+}
+
+TEST(Infer, ScalarsAreToldFromUnknownRanksWhereDoubted) {
+  Model m;
+  m.input("x", kFloat, {3, 4}).input("target", kInt, {"r"});
+  m.node("Reshape", {"x", "target"}, {"v"}).node("Abs", {"v"}, {"y"}).output("y");
+  m.node("Size", {"x"}, {"n"}).node("Neg", {"n"}, {"z"}).output("z");
+  const Graph g = read(m.bytes());
+  const std::vector<ValueId> doubtful = {value_named(g, "y"), value_named(g, "z")};
+  auto result = infer(runtime(), g, {}, {}, "", doubtful);
+  ASSERT_TRUE(result) << result.error().message;
+  EXPECT_EQ(result->partial[value_named(g, "y")], std::nullopt);
+  EXPECT_FALSE(result->shapes[value_named(g, "y")]);
+  EXPECT_EQ(result->partial[value_named(g, "z")], Dims{});
+  EXPECT_TRUE(result->shapes[value_named(g, "z")]);
+  EXPECT_EQ(result->types[value_named(g, "y")].element, kFloat);
 }
 
 TEST(Infer, SmallConstantsShapeAndLargeOnesAreNotNeeded) {

@@ -1,8 +1,8 @@
 // Plans as JSON, schema "parallax-plan", version 1.
 //
-// What is read back are indices and numbers; the names beside them (node names, operators, value names) are for people
-// and tools, and ignored on reading. Unknown keys are ignored too, so that a later version may add some; a later
-// version that changes a meaning raises the number.
+// What is read back are indices and numbers; the names beside them (node names, operators, value names) and the shapes
+// of tensors are for people and tools, and ignored on reading. Unknown keys are ignored too, so that a later version
+// may add some; a later version that changes a meaning raises the number.
 #include "plx/partition/json_read.h"
 #include "plx/partition/plan.h"
 
@@ -63,6 +63,56 @@ Json write_alias(const Graph& graph, const Alias& alias) {
           {"name", node.name},
           {"input_name", graph.values[node.inputs[0]].name},
           {"output_name", graph.values[node.outputs[0]].name}};
+}
+
+// Every value that a unit or an alias takes or gives, and the graph's own inputs and outputs: inputs first, then as
+// they are made.
+std::vector<ValueId> values_outside(const Graph& graph, const Plan& plan) {
+  std::vector<bool> outside(graph.values.size());
+  const auto mark = [&](const std::vector<ValueId>& values) {
+    for (const ValueId id : values) outside[id] = true;
+  };
+  mark(graph.outputs);
+  for (const Unit& unit : plan.units) {
+    mark(unit.inputs);
+    mark(unit.outputs);
+  }
+  for (const Alias& alias : plan.aliases) {
+    outside[graph.nodes[alias.node].inputs[0]] = true;
+    outside[graph.nodes[alias.node].outputs[0]] = true;
+  }
+  std::vector<ValueId> values;
+  const auto take = [&](ValueId id) {
+    values.push_back(id);
+    outside[id] = false;
+  };
+  for (const ValueId id : graph.inputs) take(id);
+  for (const graph::Node& node : graph.nodes) {
+    for (const ValueId id : node.outputs) {
+      if (id != graph::kNone && outside[id]) take(id);
+    }
+  }
+  for (size_t id = 0; id < outside.size(); ++id) {
+    if (outside[id]) take(static_cast<ValueId>(id));  // constants
+  }
+  return values;
+}
+
+Json write_tensor(const Graph& graph, ValueId id, const std::optional<std::vector<graph::Dim>>& shape) {
+  const graph::Value& value = graph.values[id];
+  const bool constant = value.initializer != graph::kNone;
+  const auto element = constant ? graph.initializers[value.initializer].element : value.type.element;
+  const bool tensor = constant || value.type.kind == graph::Kind::kTensor;
+  Json json;
+  json["type"] = tensor ? graph::element_type_name(element) : graph::kind_name(value.type.kind);
+  json["shape"] = nullptr;
+  if (!shape) return json;
+  json["shape"] = Json::array();
+  for (const graph::Dim& dim : *shape) {
+    if (dim.known()) json["shape"].push_back(dim.size);
+    else json["shape"].push_back(dim.symbol.empty() ? "?" : dim.symbol);
+  }
+  return json;
 }
 
 Json write_node(const graph::Node& node, NodeClass node_class) {
@@ -165,7 +215,7 @@ Plan read_plan(const JsonAt& json) {
 
 }  // namespace
 
-std::string to_json(const Graph& graph, const Plan& plan) {
+std::string to_json(const Graph& graph, const Plan& plan, const graph::SymbolicShapes& shapes) {
   Json json{{"schema", kSchema}, {"version", kVersion}, {"graph", graph.name}, {"graph_digest", plan.graph_digest}};
   json["options"] = write_options(plan.options);
   json["census"] = {{"nodes", plan.cut.nodes},
@@ -185,6 +235,13 @@ std::string to_json(const Graph& graph, const Plan& plan) {
   }
   for (const Unit& unit : plan.units) json["units"].push_back(write_unit(graph, unit));
   for (const Alias& alias : plan.aliases) json["aliases"].push_back(write_alias(graph, alias));
+  graph::SymbolicShapes declared;
+  if (shapes.empty()) declared = graph::symbolic_shapes(graph, {}, {});
+  Json::object_t tensors;
+  for (const ValueId id : values_outside(graph, plan)) {
+    tensors.emplace_back(graph.values[id].name, write_tensor(graph, id, shapes.empty() ? declared[id] : shapes[id]));
+  }
+  json["tensors"] = std::move(tensors);
   // Names come from files and need not be UTF-8.
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }

@@ -2,6 +2,8 @@
 
 #include <nlohmann/json.hpp>
 #include <random>
+#include <set>
+#include <string>
 
 #include "plx/partition/graph_builder.h"
 #include "plx/partition/plan.h"
@@ -112,6 +114,36 @@ TEST(PlanJson, HasSchemaVersionAndNames) {
   for (size_t i = 0; i < unit["inputs"].size(); ++i) {
     EXPECT_EQ(unit["input_names"][i], g.graph.values[unit["inputs"][i].get<size_t>()].name);
   }
+}
+
+TEST(PlanJson, TensorsAreThoseOutsideUnitsAndIgnoredOnReading) {
+  const Built g = graph();
+  const Plan plan = plan_of(g);
+  graph::SymbolicShapes shapes(g.graph.values.size());
+  for (auto& shape : shapes) shape = {{-1, "2*n"}, {7, ""}, {-1, ""}};
+  json j = json::parse(to_json(g.graph, plan, shapes));
+  std::set<std::string> expected;
+  for (const ValueId id : g.graph.inputs) expected.insert(g.graph.values[id].name);
+  for (const ValueId id : g.graph.outputs) expected.insert(g.graph.values[id].name);
+  for (const Unit& unit : plan.units) {
+    for (const ValueId id : unit.outputs) expected.insert(g.graph.values[id].name);
+  }
+  for (const Alias& alias : plan.aliases) {
+    expected.insert(g.graph.values[g.graph.nodes[alias.node].inputs[0]].name);  // perhaps a constant
+    expected.insert(g.graph.values[g.graph.nodes[alias.node].outputs[0]].name);
+  }
+  std::set<std::string> names;
+  for (const auto& [name, tensor] : j["tensors"].items()) {
+    names.insert(name);
+    EXPECT_EQ(tensor["shape"], (json{"2*n", 7, "?"}));
+  }
+  EXPECT_EQ(names, expected);
+  for (const json& other : {json("nonsense"), json(nullptr), json{{"no such value", 3}}}) {
+    j["tensors"] = other;
+    EXPECT_TRUE(from_json(g.graph, j.dump()));
+  }
+  j.erase("tensors");
+  EXPECT_TRUE(from_json(g.graph, j.dump()));
 }
 
 TEST(PlanJson, NamesThatAreNotUtf8DoNotMatter) {

@@ -74,8 +74,29 @@ final class Parsing {
                             a -> new Plan.Alias(integer(a, "node"), text(a, "input_name"), text(a, "output_name"))),
                     new Plan.Census(number(census, "nodes"), number(census, "branches"), number(census, "layers"),
                             number(census, "parallel_layers"), number(census, "most_branches")),
-                    number(o, "unknown_sizes"));
+                    number(o, "unknown_sizes"),
+                    o.getAsJsonObject("tensors").entrySet().stream()
+                            .map(e -> tensor(e.getKey(), e.getValue().getAsJsonObject())).toList());
         });
+    }
+
+    /** What makes two plans the same: all but the shapes, of which a plan whose model is closed may know fewer. */
+    static JsonObject planItself(String json) {
+        return parse(json, o -> {
+            o.remove("tensors");
+            return o;
+        });
+    }
+
+    /** The type is an element type's name, or what the value is if that is no tensor. */
+    private static ValueInfo tensor(String name, JsonObject o) {
+        String type = text(o, "type").toUpperCase(Locale.ROOT);
+        for (ValueKind kind : ValueKind.values()) {
+            if (kind != ValueKind.TENSOR && kind.name().equals(type)) {
+                return new ValueInfo(name, kind, ElementType.UNDEFINED, dimensions(o.get("shape")));
+            }
+        }
+        return new ValueInfo(name, ValueKind.TENSOR, ElementType.valueOf(type), dimensions(o.get("shape")));
     }
 
     private static List<List<Integer>> groups(JsonObject layer) {
@@ -89,18 +110,25 @@ final class Parsing {
     private static ValueInfo valueInfo(JsonObject o) {
         ValueKind kind = ValueKind.valueOf(text(o, "kind").toUpperCase(Locale.ROOT));
         JsonElement type = o.get("type");
-        JsonElement shape = o.get("shape");
-        List<Dimension> dimensions = null;
-        if (shape != null && !shape.isJsonNull()) {
-            dimensions = new ArrayList<>();
-            for (JsonElement d : shape.getAsJsonArray()) {
-                dimensions.add(d.getAsJsonPrimitive().isString() ? Dimension.symbol(d.getAsString())
-                        : d.getAsLong() < 0 ? Dimension.UNKNOWN : Dimension.of(d.getAsLong()));
-            }
-        }
         return new ValueInfo(text(o, "name"), kind,
                 type == null || type.isJsonNull() ? ElementType.UNDEFINED : ElementType.ofCode(type.getAsInt()),
-                dimensions);
+                dimensions(o.get("shape")));
+    }
+
+    /** Numbers, symbols or formulas, and -1 or "?" where nothing is known; null without a rank. */
+    private static List<Dimension> dimensions(JsonElement shape) {
+        if (shape == null || shape.isJsonNull()) {
+            return null;
+        }
+        List<Dimension> dimensions = new ArrayList<>();
+        for (JsonElement d : shape.getAsJsonArray()) {
+            if (d.getAsJsonPrimitive().isString()) {
+                dimensions.add(d.getAsString().equals("?") ? Dimension.UNKNOWN : Dimension.symbol(d.getAsString()));
+            } else {
+                dimensions.add(d.getAsLong() < 0 ? Dimension.UNKNOWN : Dimension.of(d.getAsLong()));
+            }
+        }
+        return dimensions;
     }
 
     // ---- reading --------------------------------------------------------------------------------------------------

@@ -56,7 +56,7 @@ public final class Plan {
     /** What the JSON holds. */
     record Content(Units cut, Rule rule, double beta, int minNodes, String device, String graphDigest, List<Node> nodes,
             List<Region> regions, List<Branch> branches, List<Layer> layers, List<Unit> units, List<Alias> aliases,
-            Census census, long unknownSizes) {}
+            Census census, long unknownSizes, List<ValueInfo> tensors) {}
 
     /** A node's class by the number of its distinct neighbours; control flow is always SPLIT_MERGE. */
     public enum NodeClass {
@@ -331,6 +331,23 @@ public final class Plan {
     }
 
     /**
+     * What lies outside units: the graph's inputs and outputs and all that units take or give, with their shapes in the
+     * symbols of the model's inputs. A dimension is a number, a symbol or a formula of one or two, such as
+     * {@code batch}, {@code 2*sequence}, {@code past+1} and {@code batch*sequence}; it is open where no such formula
+     * fits. An open dimension of an input that has no symbol is named after the input and the axis: {@code x.1}; the
+     * second of the same symbol within one input is {@code batch#2}, since it often means something else.
+     *
+     * <p>Formulas are the simplest that fit what ONNX Runtime infers at three sets of sizes, 3 to 61 for most models:
+     * limits above those do not show. A plan of {@link Units#WHOLE} tells what the model declares, and so does one that
+     * was first asked for any of its content after its model was closed.
+     *
+     * @return the values, inputs first, then in the order in which they are made
+     */
+    public List<ValueInfo> tensors() {
+        return content().tensors();
+    }
+
+    /**
      * The lasting form, with a schema version.
      *
      * @return JSON, which {@link Model#readPlan(String)} takes back
@@ -354,15 +371,16 @@ public final class Plan {
         return text;
     }
 
-    /** The same plan of the same graph. */
+    /** The same plan of the same graph, whatever is known of its tensors. */
     @Override
     public boolean equals(Object other) {
-        return other == this || other instanceof Plan plan && toJson().equals(plan.toJson());
+        return other == this || other instanceof Plan plan && (toJson().equals(plan.toJson())
+                || Parsing.planItself(toJson()).equals(Parsing.planItself(plan.toJson())));
     }
 
     @Override
     public int hashCode() {
-        return toJson().hashCode();
+        return 31 * graphDigest().hashCode() + unitCount;
     }
 
     @Override

@@ -6,7 +6,7 @@ import java.util.Objects;
 import java.util.stream.Collectors;
 
 /**
- * An input or output of a model, as the model declares it.
+ * An input or output of a model, as the model declares it, or a tensor of a {@link Plan}.
  *
  * <p><b>Lifetime</b> and <b>Threads</b>: an immutable value.
  *

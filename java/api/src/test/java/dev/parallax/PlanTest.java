@@ -11,6 +11,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -120,7 +121,26 @@ class PlanTest {
             plan = model.plan(cut(Units.NODES));
         }
         assertEquals(4, plan.units().size());
+        assertEquals(diamond.plan(cut(Units.NODES)), plan);
+        assertEquals(diamond.plan(cut(Units.NODES)).hashCode(), plan.hashCode());
+        assertEquals(List.of("x: float32[n,8]", "y: float32[n,8]"),
+                plan.tensors().stream().filter(t -> Set.of("x", "y").contains(t.name())).map(ValueInfo::toString)
+                        .toList());
         assertRuns(diamond, SessionOptions.builder().plan(plan).build());
+    }
+
+    @Test
+    void tensorsBetweenUnitsHaveShapesInTheModelsSymbols() {
+        byte[] model = new OnnxBuilder("pairs").input("x", ElementType.FLOAT32, "n", 8)
+                .output("y", ElementType.FLOAT32, "m", 8)
+                .node("", "Concat", List.of("x", "x"), List.of("twice"), Map.of("axis", 0L))
+                .node("Relu", List.of("twice"), List.of("y")).build();
+        try (Model pairs = TestModels.load(engine, model)) {
+            assertEquals(List.of("x: float32[n,8]", "twice: float32[2*n,8]", "y: float32[2*n,8]"),
+                    pairs.plan(cut(Units.NODES)).tensors().stream().map(ValueInfo::toString).toList());
+            assertEquals(List.of("x: float32[n,8]", "y: float32[m,8]"),
+                    pairs.plan(cut(Units.WHOLE)).tensors().stream().map(ValueInfo::toString).toList());
+        }
     }
 
     @Test

@@ -1,6 +1,7 @@
 package dev.parallax;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
@@ -35,7 +36,9 @@ class ScheduleTest {
                        "predecessors":[0],"branch":2,"layer":1,"region":-1,"flops":8},
                       {"nodes":[3],"inputs":[2,3],"input_names":["b","c"],"outputs":[4],"output_names":["y"],
                        "predecessors":[1,2],"branch":3,"layer":2,"region":-1,"flops":8}],
-             "aliases":[{"node":7,"name":"v","input_name":"y","output_name":"z"}]}""";
+             "aliases":[{"node":7,"name":"v","input_name":"y","output_name":"z"}],
+             "tensors":{"x":{"type":"float32","shape":["n",2,"2*n+1","?"]},"q":{"type":"int64","shape":[]},
+                        "s":{"type":"sequence","shape":null},"u":{"type":"undefined","shape":null}}}""";
 
     private final Plan plan = new Plan(Parsing.plan(DIAMOND), DIAMOND, "text");
     private final DeviceState state = new DeviceState(2, 1 << 30, 2);
@@ -63,7 +66,17 @@ class ScheduleTest {
         assertTrue(plan.layers().get(1).parallel() && !plan.layers().get(0).parallel());
         assertEquals(List.of("b", "c"), plan.units().get(3).inputs());
         assertEquals(List.of(new Plan.Alias(7, "y", "z")), plan.aliases());
+        assertEquals(List.of(
+                new ValueInfo("x", ValueKind.TENSOR, ElementType.FLOAT32,
+                        List.of(Dimension.symbol("n"), Dimension.of(2), Dimension.symbol("2*n+1"), Dimension.UNKNOWN)),
+                new ValueInfo("q", ValueKind.TENSOR, ElementType.INT64, List.of()),
+                new ValueInfo("s", ValueKind.SEQUENCE, ElementType.UNDEFINED, null),
+                new ValueInfo("u", ValueKind.TENSOR, ElementType.UNDEFINED, null)), plan.tensors());
         assertEquals(plan, new Plan(Parsing.plan(DIAMOND), DIAMOND, "text"));
+        String other = DIAMOND.replace("2*n+1", "2*n");
+        assertEquals(plan, new Plan(Parsing.plan(other), other, "text"));
+        String cut = DIAMOND.replace("\"layers\":3", "\"layers\":2");
+        assertNotEquals(plan, new Plan(Parsing.plan(cut), cut, "text"));
     }
 
     @Test

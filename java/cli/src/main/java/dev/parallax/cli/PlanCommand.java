@@ -1,11 +1,14 @@
 package dev.parallax.cli;
 
+import dev.parallax.Dimension;
 import dev.parallax.Engine;
 import dev.parallax.Model;
 import dev.parallax.Plan;
 import dev.parallax.PlanOptions;
 import dev.parallax.Rule;
 import dev.parallax.Units;
+import dev.parallax.ValueInfo;
+import dev.parallax.ValueKind;
 import java.io.IOException;
 import java.io.PrintStream;
 import java.nio.file.Files;
@@ -60,6 +63,10 @@ final class PlanCommand implements Callable<Integer> {
     @Option(names = "--brief", description = "Condense layers of one branch each.")
     private boolean brief;
 
+    @Option(names = "--tensors",
+            description = "List the tensors between units, with their shapes in the symbols of the model's inputs.")
+    private boolean tensors;
+
     @Option(names = "--json", paramLabel = "FILE", description = "Write the plan there.")
     private Path json;
 
@@ -93,6 +100,10 @@ final class PlanCommand implements Callable<Integer> {
                 out.print(cut.toText());
             } else {
                 details(cut);
+            }
+            if (tensors) {
+                out.println();
+                tensors(cut);
             }
             if (json != null) {
                 console.writeText(json, cut.toJson());
@@ -183,6 +194,21 @@ final class PlanCommand implements Callable<Integer> {
         if (plan.regions().size() > shown.size()) {
             out.println("  and " + (plan.regions().size() - shown.size()) + " smaller ones given back");
         }
+    }
+
+    /** What lies outside units. */
+    private void tensors(Plan plan) {
+        Text.Table table = new Text.Table("tensor", "type", "shape");
+        for (ValueInfo tensor : plan.tensors()) {
+            table.row(tensor.name(), tensor.kind() == ValueKind.TENSOR ? tensor.elementType()
+                    : tensor.kind().name().toLowerCase(Locale.ROOT), shape(tensor));
+        }
+        table.print(console.out(), "");
+    }
+
+    private static String shape(ValueInfo tensor) {
+        return tensor.shape() == null ? "not known"
+                : tensor.shape().stream().map(Dimension::toString).collect(Collectors.joining(",", "[", "]"));
     }
 
     /** Whom a branch runs with; the reason of a layer that is not parallel stands at its first branch. */
