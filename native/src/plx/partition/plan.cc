@@ -31,6 +31,7 @@ const char* units_name(Units units) {
     case Units::kLayers: return "layers";
     case Units::kBranches: return "branches";
     case Units::kNodes: return "nodes";
+    case Units::kMixed: return "mixed";
   }
   return "unknown";
 }
@@ -53,8 +54,11 @@ const char* node_class_name(NodeClass c) {
   return "unknown";
 }
 
-Result<Plan> make_plan(const Graph& graph, const graph::Shapes& shapes, const Options& options) {
+Result<Plan> make_plan(const Graph& graph, const graph::Shapes& shapes, const Options& options, const Measured* measured) {
   if (Status status = check_options(options); !status) return status.error();
+  if (options.units == Units::kMixed && measured == nullptr) {
+    return fail(Code::kInvalidArgument, "a mixed plan needs measured times");
+  }
   Plan plan;
   plan.options = options;
   plan.graph_digest = digest(graph);
@@ -63,7 +67,7 @@ Result<Plan> make_plan(const Graph& graph, const graph::Shapes& shapes, const Op
   plan.unknown_sizes = costs.unknown_nodes;
   if (options.device) plan.regions = find_regions(graph, nodes, costs, *options.device);
   cut_branches(graph, nodes, costs, plan);
-  if (Status status = cut_units(graph, shapes, nodes, costs, plan); !status) return status.error();
+  if (Status status = cut_units(graph, shapes, nodes, costs, measured, plan); !status) return status.error();
   if (Status status = validate(graph, plan); !status) {
     return fail(Code::kInternal, "a defect in Parallax: its own plan is not valid: ", status.error().message);
   }

@@ -27,12 +27,12 @@ using graph::Graph;
 using graph::NodeId;
 using graph::ValueId;
 
-enum class Units { kWhole = 0, kLayers = 1, kBranches = 2, kNodes = 3 };
+enum class Units { kWhole = 0, kLayers = 1, kBranches = 2, kNodes = 3, kMixed = 4 };
 enum class Rule { kPaper = 0, kRelaxed = 1 };
 // By in- and out-degree over distinct neighbouring nodes; control flow is always kSplitMerge.
 enum class NodeClass { kSequential, kSplitter, kMerger, kSplitMerge };
 
-const char* units_name(Units units);       // "whole", "layers", "branches", "nodes"
+const char* units_name(Units units);       // "whole", "layers", "branches", "nodes", "mixed"
 const char* rule_name(Rule rule);          // "paper", "relaxed"
 const char* node_class_name(NodeClass c);  // "sequential", "splitter", "merger", "split-merge"
 
@@ -100,6 +100,12 @@ struct Unit {
   // M, the paper's section 3.3: the most bytes of tensors made inside that live at once when the nodes run one after the
   // other; what leaves the unit lives to its end. Constants, what is read from outside and sizes that are not known apart.
   uint64_t peak_bytes = 0;
+  // How the unit is best run where the schedule has a choice: on the whole pool, or on one thread beside others. Mixed
+  // units by measurement; units in a layer's group are narrow, all others wide.
+  bool wide = true;
+  int stretch = -1;      // mixed: units of one stretch come before all of the next
+  double narrow_ns = 0;  // mixed: measured, the sum of its nodes' times on one thread
+  double wide_ns = 0;    // and on the whole pool
 };
 
 // A view node that no unit contains: outputs[0] has the bytes of inputs[0].
@@ -129,8 +135,11 @@ struct Plan {
   size_t unknown_sizes = 0;     // nodes whose FLOPs could not be told: a size was not known
 };
 
-// Analyses and cuts. `shapes` has an entry per value (unknown ones count nothing, see Plan::unknown_sizes).
-Result<Plan> make_plan(const Graph& graph, const graph::Shapes& shapes, const Options& options);
+struct Measured;  // mix.h
+
+// Analyses and cuts. Units::kMixed needs `measured`; nobody else looks at it. `shapes` has an entry per value (unknown ones count nothing, see Plan::unknown_sizes).
+Result<Plan> make_plan(const Graph& graph, const graph::Shapes& shapes, const Options& options,
+                       const Measured* measured = nullptr);
 
 // Re-checks a plan from the graph alone, sharing no code with make_plan: every node in exactly one branch, every branch
 // in one layer later than its predecessors', every node in exactly one unit or alias, no cycle between units, unit

@@ -1,4 +1,4 @@
-// Plans as JSON, schema "parallax-plan", version 1.
+// Plans as JSON, schema "parallax-plan", version 2.
 //
 // What is read back are indices and numbers; the names beside them (node names, operators, value names) and the shapes
 // of tensors are for people and tools, and ignored on reading. Unknown keys are ignored too, so that a later version
@@ -13,7 +13,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr std::string_view kSchema = "parallax-plan";
-constexpr int kVersion = 1;
+constexpr int kVersion = 2;
 
 // ---- writing
 
@@ -54,7 +54,11 @@ Json write_unit(const Graph& graph, const Unit& unit) {
           {"layer", unit.layer},
           {"region", unit.region},
           {"flops", unit.flops},
-          {"peak_bytes", unit.peak_bytes}};
+          {"peak_bytes", unit.peak_bytes},
+          {"wide", unit.wide},
+          {"stretch", unit.stretch},
+          {"narrow_ns", unit.narrow_ns},
+          {"wide_ns", unit.wide_ns}};
 }
 
 Json write_alias(const Graph& graph, const Alias& alias) {
@@ -124,7 +128,7 @@ Json write_node(const graph::Node& node, NodeClass node_class) {
 
 Options read_options(const JsonAt& json) {
   Options options;
-  options.units = static_cast<Units>(json.at("units").choice({"whole", "layers", "branches", "nodes"}));
+  options.units = static_cast<Units>(json.at("units").choice({"whole", "layers", "branches", "nodes", "mixed"}));
   options.rule = static_cast<Rule>(json.at("rule").choice({"paper", "relaxed"}));
   options.beta = json.at("beta").number();
   options.min_nodes = json.at("min_nodes").int32();
@@ -176,6 +180,10 @@ Unit read_unit(const JsonAt& json) {
   unit.region = json.at("region").int32();
   unit.flops = json.at("flops").number();
   unit.peak_bytes = json.at("peak_bytes").uint64();
+  unit.wide = json.at("wide").boolean();
+  unit.stretch = json.at("stretch").int32();
+  unit.narrow_ns = json.at("narrow_ns").number();
+  unit.wide_ns = json.at("wide_ns").number();
   return unit;
 }
 

@@ -17,7 +17,7 @@ struct Groups {
   int count = 0;
 };
 
-Groups group_nodes(const Graph& graph, const Plan& plan) {
+Groups group_nodes(const Graph& graph, const Plan& plan, const Mix& mixed) {
   Groups groups;
   const int nodes = static_cast<int>(graph.nodes.size());
   groups.of_node.assign(nodes, 0);
@@ -41,6 +41,12 @@ Groups group_nodes(const Graph& graph, const Plan& plan) {
     case Units::kNodes:
       groups.count = nodes;
       for (int node = 0; node < nodes; ++node) groups.of_node[node] = node;
+      break;
+    case Units::kMixed:
+      groups.count = static_cast<int>(mixed.wide.size());
+      for (size_t b = 0; b < plan.branches.size(); ++b) {
+        for (const NodeId node : plan.branches[b].nodes) groups.of_node[node] = mixed.unit_of_branch[b];
+      }
       break;
   }
   for (const Region& region : plan.regions) {
@@ -280,6 +286,14 @@ uint64_t peak_bytes(const Graph& graph, const Costs& costs, const Unit& unit) {
   return most;
 }
 
+Dag branch_dag(const Plan& plan) {
+  std::vector<std::pair<int, int>> edges;
+  for (size_t b = 0; b < plan.branches.size(); ++b) {
+    for (const int p : plan.branches[b].predecessors) edges.emplace_back(p, static_cast<int>(b));
+  }
+  return Dag(static_cast<int>(plan.branches.size()), edges);
+}
+
 // The one number that all nodes have, or -1.
 int common(const std::vector<NodeId>& nodes, const std::vector<int>& of_node) {
   const int first = of_node[nodes.front()];
@@ -289,8 +303,11 @@ int common(const std::vector<NodeId>& nodes, const std::vector<int>& of_node) {
 
 }  // namespace
 
-Status cut_units(const Graph& graph, const graph::Shapes& shapes, const Dag& nodes, const Costs& costs, Plan& plan) {
-  const Groups groups = group_nodes(graph, plan);
+Status cut_units(const Graph& graph, const graph::Shapes& shapes, const Dag& nodes, const Costs& costs,
+                 const Measured* measured, Plan& plan) {
+  Mix mixed;
+  if (plan.options.units == Units::kMixed) mixed = mix(plan, branch_dag(plan), *measured);
+  const Groups groups = group_nodes(graph, plan, mixed);
   const std::vector<bool> alias = Peeler(graph, shapes, groups).peel(plan);
   const Pieces pieces = make_pieces(groups, alias);
   const Dag dag = contract(nodes, pieces.of_node, static_cast<int>(pieces.groups.size() + pieces.aliases.size()));
@@ -307,6 +324,12 @@ Status cut_units(const Graph& graph, const graph::Shapes& shapes, const Dag& nod
       layer_of[node] = plan.branches[b].layer;
     }
   }
+  std::vector<bool> grouped(plan.branches.size(), false);
+  for (const Layer& layer : plan.layers) {
+    for (const auto& group : layer.groups) {
+      for (const int b : group) grouped[b] = true;
+    }
+  }
   std::vector<int> position(order->size());
   for (size_t i = 0; i < order->size(); ++i) position[(*order)[i]] = static_cast<int>(i);
   std::vector<int> seen_by(graph.values.size(), -1);
@@ -321,6 +344,17 @@ Status cut_units(const Graph& graph, const graph::Shapes& shapes, const Dag& nod
     if (plan.options.units != Units::kWhole && unit.branch >= 0) unit.region = plan.branches[unit.branch].region;
     for (const NodeId node : unit.nodes) unit.flops += costs.work[node].flops;
     unit.peak_bytes = peak_bytes(graph, costs, unit);
+    if (plan.options.units == Units::kMixed) {
+      const int made = mixed.unit_of_branch[branch_of[unit.nodes.front()]];
+      unit.wide = mixed.wide[made];
+      unit.stretch = mixed.stretch[made];
+      for (const NodeId node : unit.nodes) {
+        unit.narrow_ns += measured->nodes[node].narrow_ns;
+        unit.wide_ns += measured->nodes[node].wide_ns;
+      }
+    } else if (plan.options.units != Units::kWhole && unit.branch >= 0) {
+      unit.wide = !grouped[unit.branch];
+    }
     plan.units.push_back(std::move(unit));
   }
   for (const NodeId node : pieces.aliases) plan.aliases.push_back(Alias{node});

@@ -16,6 +16,7 @@
 
 #include "plx/partition/costs.h"
 #include "plx/partition/dag.h"
+#include "plx/partition/mix.h"
 #include "plx/partition/plan.h"
 
 namespace plx::partition {
@@ -25,6 +26,7 @@ namespace plx::partition {
 inline constexpr size_t kMostAliasDependencies = size_t{1} << 24;
 
 // Fills units and aliases; branches, layers, regions and options are there already.
-Status cut_units(const Graph& graph, const graph::Shapes& shapes, const Dag& nodes, const Costs& costs, Plan& plan);
+Status cut_units(const Graph& graph, const graph::Shapes& shapes, const Dag& nodes, const Costs& costs,
+                 const Measured* measured, Plan& plan);
 
 }  // namespace plx::partition

@@ -76,7 +76,7 @@ class Validator {
     }
     if (!std::isfinite(o.beta) || o.beta < 1) return refuse("options: beta is ", o.beta, "; it must be at least 1");
     if (o.min_nodes < 1) return refuse("options: min_nodes is ", o.min_nodes, "; it must be at least 1");
-    if (static_cast<unsigned>(o.units) > 3 || static_cast<unsigned>(o.rule) > 1) {
+    if (static_cast<unsigned>(o.units) > 4 || static_cast<unsigned>(o.rule) > 1) {
       return refuse("options: unknown units or rule");
     }
     if (plan_.unknown_sizes > graph_.nodes.size()) {
@@ -356,6 +356,9 @@ class Validator {
       const std::string me = "unit " + std::to_string(u);
       if (Status status = node_list(me, plan_.units[u].nodes); !status) return status;
       if (!sane(plan_.units[u].flops)) return refuse(me, ": flops must be finite and not negative");
+      if (!sane(plan_.units[u].narrow_ns) || !sane(plan_.units[u].wide_ns)) {
+        return refuse(me, ": times must be finite and not negative");
+      }
       for (const NodeId node : plan_.units[u].nodes) {
         if (placed[node]) return refuse(me, ": ", describe_node(graph_, node), " is in unit ", unit_of_[node], " too");
         placed[node] = true;
@@ -432,7 +435,7 @@ class Validator {
       if (unit.branch != branch) return refuse(me, ": branch is ", unit.branch, " where its nodes say ", branch);
       if (unit.layer != layer) return refuse(me, ": layer is ", unit.layer, " where its nodes say ", layer);
       if (unit.region != region) return refuse(me, ": region is ", unit.region, " where its nodes say ", region);
-      if (kind == Units::kWhole) continue;
+      if (kind == Units::kWhole || kind == Units::kMixed) continue;
       for (const NodeId node : unit.nodes) {
         if (region_of_[node] != region) return refuse(me, ": mixes region ", region, " with other nodes");
       }
