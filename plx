@@ -43,5 +43,8 @@ case ${1-} in
     ;;
 esac
 build_if_changed
-exec "$JAVA_HOME/bin/java" --enable-native-access=ALL-UNNAMED "-Dparallax.zoo=$root/bench/zoo" \
+flags=(--enable-native-access=ALL-UNNAMED "-Dparallax.zoo=$root/bench/zoo")
+# protobuf asks for memory by a way that newer JDKs warn of.
+if (($(java_major "$JAVA_HOME") >= 24)); then flags+=(--sun-misc-unsafe-memory-access=allow); fi
+exec "$JAVA_HOME/bin/java" "${flags[@]}" \
   -cp "$root/java/cli/target/classes:$(<"$root/java/cli/target/classpath")" dev.parallax.cli.Main "$@"

@@ -6,6 +6,7 @@ module dev.parallax.cli {
     requires ai.djl.api;
     requires ai.djl.tokenizers;
     requires com.google.gson;
+    requires com.google.protobuf;
     requires com.microsoft.onnxruntime;
     requires dev.parallax;
     requires info.picocli;

@@ -40,15 +40,16 @@ final class ZooCommand implements Callable<Integer> {
     description = "Folder of NAME.onnx and NAME.tsv.") Path from) {
         Text.Table table = new Text.Table("model", ">parameters", ">weights", ">tensors");
         for (Zoo.Model model : open(from).models()) {
-            table.row(model.name(), String.format("%.1f M", model.parameters() / 1e6), Text.bytes(model.weightBytes()),
-                    model.rows().size());
+            ModelFiles files = files(model);
+            table.row(model.name(), String.format("%.1f M", model.parameters() / 1e6), Text.bytes(files.weightBytes()),
+                    files.tensors());
         }
         table.print(console.out(), "");
         return 0;
     }
 
     @Command(name = "fill", mixinStandardHelpOptions = true,
-            description = {"Writes NAME.onnx and NAME.weights into a folder (1.3 GB for all).",
+            description = {"Writes NAME.onnx and NAME.weights into a folder (1.4 GB for all).",
                 "Every machine writes the same bytes. What is there already and unharmed is left alone."})
     int fill(@Parameters(index = "0", paramLabel = "DIR", description = "Folder to fill; made if missing.") Path folder,
             @Option(names = "--only", paramLabel = "NAME",
@@ -60,20 +61,29 @@ final class ZooCommand implements Callable<Integer> {
         Console.makeFolder(folder, "folder");
         for (Zoo.Model model : models) {
             long start = System.nanoTime();
-            boolean written = fill(model, folder);
+            ModelFiles files = files(model);
+            boolean written = fill(files, folder);
             console.out().println(model.name() + ": " + (written
-                    ? Text.bytes(model.weightBytes()) + " written in " + Text.nanos(System.nanoTime() - start)
+                    ? Text.bytes(files.weightBytes()) + " written in " + Text.nanos(System.nanoTime() - start)
                     : "already there"));
         }
         return 0;
     }
 
-    private boolean fill(Zoo.Model model, Path folder) {
-        try (Progress progress = new Progress(console.terminal() ? console.err() : null, model.name(),
-                model.weightBytes())) {
-            return model.fill(folder, progress::add);
+    private static ModelFiles files(Zoo.Model model) {
+        try {
+            return model.files();
         } catch (IOException e) {
-            throw new BadInputException("cannot write " + model.name() + " into " + folder + ": " + Text.reason(e)
+            throw new BadInputException("cannot read " + model.name() + " in the zoo: " + Text.reason(e), e);
+        }
+    }
+
+    private boolean fill(ModelFiles files, Path folder) {
+        try (Progress progress = new Progress(console.terminal() ? console.err() : null, files.name(),
+                files.weightBytes())) {
+            return files.fill(folder, progress::add);
+        } catch (IOException e) {
+            throw new BadInputException("cannot write " + files.name() + " into " + folder + ": " + Text.reason(e)
                     + "; " + Text.bytes(free(folder)) + " are free there", e);
         }
     }

@@ -47,7 +47,9 @@ class AgreementTest {
     @CsvSource({
         "yolov8n, ''",
         "swinv2-tiny, ''",
+        "swinv2-tiny-fp16, ''",
         "whisper-tiny-encoder, input_features=1x80x3000 | input_features=2x80x3000 | input_features=1x80x3000",
+        "whisper-tiny-encoder-int8, input_features=1x80x3000 | input_features=2x80x3000 | input_features=1x80x3000",
         "whisper-tiny-decoder, input_ids=1x1 | input_ids=1x7 | input_ids=2x4",
         "whisper-tiny-decoder-past, past.0.self.k=1x6x1x64 | past.0.self.k=1x6x16x64 | past.0.self.k=1x6x41x64",
         "whisper-tiny-greedy, prompt_ids=1x1 | prompt_ids=1x4 | prompt_ids=1x9",
@@ -105,8 +107,9 @@ class AgreementTest {
     @Test
     void theZooIsTheSameOnEveryMachine() throws IOException {
         Map<String, String> checksums = Map.of("clip-text", "89b08e6f", "distilbert", "5cc9c11f",
-                "swinv2-tiny", "37b66b2f", "whisper-tiny-decoder-past", "d7f0750c", "whisper-tiny-decoder", "36cad1da",
-                "whisper-tiny-encoder", "eefc654d", "whisper-tiny-greedy", "a692da73", "yolov8n", "9d2953e4");
+                "swinv2-tiny", "37b66b2f", "swinv2-tiny-fp16", "4404919f", "whisper-tiny-decoder-past", "d7f0750c",
+                "whisper-tiny-decoder", "36cad1da", "whisper-tiny-encoder", "eefc654d",
+                "whisper-tiny-encoder-int8", "14cc680f", "whisper-tiny-greedy", "a692da73", "yolov8n", "9d2953e4");
         for (Map.Entry<String, String> entry : checksums.entrySet()) {
             Path stamp = TestZoo.model(entry.getKey()).resolveSibling(entry.getKey() + ".weights.stamp");
             assertTrue(Files.readString(stamp).endsWith("crc32c=" + entry.getValue() + "\n"),

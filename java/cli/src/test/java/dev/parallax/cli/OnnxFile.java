@@ -1,15 +1,19 @@
 package dev.parallax.cli;
 
+import com.google.protobuf.ByteString;
 import dev.parallax.ElementType;
 import dev.parallax.Tensor;
-import java.io.ByteArrayOutputStream;
 import java.lang.foreign.ValueLayout;
-import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 
 /** Writes small ONNX files for tests: just the fields of onnx.proto that they need. */
 final class OnnxFile {
-    private final ByteArrayOutputStream graph = new ByteArrayOutputStream();
+    private final List<Message> nodes = new ArrayList<>();
+    private final List<Message> initializers = new ArrayList<>();
+    private final List<Message> inputs = new ArrayList<>();
+    private final List<Message> outputs = new ArrayList<>();
     private int opset = 17;
 
     OnnxFile opset(int version) {
@@ -18,96 +22,67 @@ final class OnnxFile {
     }
 
     OnnxFile node(String operator, List<String> inputs, List<String> outputs) {
-        ByteArrayOutputStream node = new ByteArrayOutputStream();
-        inputs.forEach(i -> text(node, 1, i));
-        outputs.forEach(o -> text(node, 2, o));
-        text(node, 3, operator + "_" + outputs.getFirst());
-        text(node, 4, operator);
-        message(graph, 1, node);
+        nodes.add(Onnx.node(operator, inputs, outputs));
+        return this;
+    }
+
+    /** A Constant node. */
+    OnnxFile constant(String name, Tensor tensor) {
+        Message value = Message.EMPTY.with(Onnx.ATTRIBUTE_NAME, "value").with(Onnx.ATTRIBUTE_TENSOR, proto("", tensor))
+                .with(Onnx.ATTRIBUTE_TYPE, Onnx.ATTRIBUTE_TYPE_TENSOR);
+        nodes.add(Onnx.node("Constant", List.of(), List.of(name)).with(Onnx.NODE_ATTRIBUTE, value));
         return this;
     }
 
     OnnxFile initializer(String name, Tensor tensor) {
-        ByteArrayOutputStream proto = new ByteArrayOutputStream();
-        for (long dim : tensor.shape()) {
-            number(proto, 1, dim);
-        }
-        number(proto, 2, tensor.elementType().code());
-        text(proto, 8, name);
-        bytes(proto, 9, tensor.segment().toArray(ValueLayout.JAVA_BYTE));
-        message(graph, 5, proto);
+        initializers.add(proto(name, tensor));
         return this;
+    }
+
+    /** A float32 initializer in a file of weights. */
+    OnnxFile external(String name, String file, long offset, long... dims) {
+        initializers.add(proto(name, ElementType.FLOAT32, dims).with(Onnx.TENSOR_LOCATION, Onnx.LOCATION_EXTERNAL)
+                .with(Onnx.TENSOR_EXTERNAL, List.of(entry("location", file), entry("offset", "" + offset))));
+        return this;
+    }
+
+    private static Message entry(String key, String value) {
+        return Message.EMPTY.with(Onnx.ENTRY_KEY, key).with(Onnx.ENTRY_VALUE, value);
+    }
+
+    private static Message proto(String name, Tensor tensor) {
+        return proto(name, tensor.elementType(), tensor.shape()).with(Onnx.TENSOR_RAW,
+                ByteString.copyFrom(tensor.segment().toArray(ValueLayout.JAVA_BYTE)));
+    }
+
+    private static Message proto(String name, ElementType type, long... dims) {
+        return Message.EMPTY.with(Onnx.TENSOR_DIMS, Arrays.stream(dims).boxed().toList())
+                .with(Onnx.TENSOR_TYPE, type.code()).with(Onnx.TENSOR_NAME, name);
     }
 
     /** Dims are numbers or symbols. */
     OnnxFile input(String name, ElementType type, Object... dims) {
-        return value(11, name, type, dims);
-    }
-
-    OnnxFile output(String name, ElementType type, Object... dims) {
-        return value(12, name, type, dims);
-    }
-
-    private OnnxFile value(int field, String name, ElementType type, Object... dims) {
-        ByteArrayOutputStream shape = new ByteArrayOutputStream();
-        for (Object dim : dims) {
-            ByteArrayOutputStream d = new ByteArrayOutputStream();
-            if (dim instanceof Number n) {
-                number(d, 1, n.longValue());
-            } else {
-                text(d, 2, dim.toString());
-            }
-            message(shape, 1, d);
-        }
-        ByteArrayOutputStream tensor = new ByteArrayOutputStream();
-        number(tensor, 1, type.code());
-        message(tensor, 2, shape);
-        ByteArrayOutputStream typeProto = new ByteArrayOutputStream();
-        message(typeProto, 1, tensor);
-        ByteArrayOutputStream info = new ByteArrayOutputStream();
-        text(info, 1, name);
-        message(info, 2, typeProto);
-        message(graph, field, info);
+        inputs.add(value(name, type, dims));
         return this;
     }
 
+    OnnxFile output(String name, ElementType type, Object... dims) {
+        outputs.add(value(name, type, dims));
+        return this;
+    }
+
+    private static Message value(String name, ElementType type, Object... dims) {
+        List<Message> shape = Arrays.stream(dims)
+                .map(dim -> Message.EMPTY.with(dim instanceof Number ? 1 : 2, dim)).toList();
+        Message tensor = Message.EMPTY.with(1, type.code()).with(2, Message.EMPTY.with(1, shape));
+        return Message.EMPTY.with(Onnx.VALUE_NAME, name).with(2, Message.EMPTY.with(1, tensor));
+    }
+
     byte[] build() {
-        ByteArrayOutputStream whole = new ByteArrayOutputStream(graph.size());
-        whole.writeBytes(graph.toByteArray());
-        text(whole, 2, "tiny");
-        ByteArrayOutputStream opsetId = new ByteArrayOutputStream();
-        text(opsetId, 1, "");
-        number(opsetId, 2, opset);
-        ByteArrayOutputStream model = new ByteArrayOutputStream();
-        number(model, 1, 8);
-        message(model, 7, whole);
-        message(model, 8, opsetId);
-        return model.toByteArray();
-    }
-
-    private static void text(ByteArrayOutputStream out, int field, String text) {
-        bytes(out, field, text.getBytes(StandardCharsets.UTF_8));
-    }
-
-    private static void message(ByteArrayOutputStream out, int field, ByteArrayOutputStream content) {
-        bytes(out, field, content.toByteArray());
-    }
-
-    private static void bytes(ByteArrayOutputStream out, int field, byte[] bytes) {
-        varint(out, field << 3 | 2);
-        varint(out, bytes.length);
-        out.writeBytes(bytes);
-    }
-
-    private static void number(ByteArrayOutputStream out, int field, long value) {
-        varint(out, field << 3);
-        varint(out, value);
-    }
-
-    private static void varint(ByteArrayOutputStream out, long value) {
-        for (; (value & ~0x7fL) != 0; value >>>= 7) {
-            out.write((int) (value & 0x7f | 0x80));
-        }
-        out.write((int) value);
+        Message graph = Message.EMPTY.with(Onnx.GRAPH_NODE, nodes).with(2, "tiny")
+                .with(Onnx.GRAPH_INITIALIZER, initializers).with(Onnx.GRAPH_INPUT, inputs)
+                .with(Onnx.GRAPH_OUTPUT, outputs);
+        Message opsetId = Message.EMPTY.with(1, "").with(2, opset);
+        return Message.EMPTY.with(1, 8).with(Onnx.MODEL_GRAPH, graph).with(8, opsetId).toByteArray();
     }
 }

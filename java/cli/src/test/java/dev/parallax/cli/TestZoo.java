@@ -9,7 +9,7 @@ import java.nio.file.StandardCopyOption;
 
 /**
  * Whole models for tests: the zoo, filled when first needed into a folder that later runs find again, and MiniLM from
- * its jars. 1.4 GB in all.
+ * its jars. 1.5 GB in all.
  */
 final class TestZoo {
     private static final Path FOLDER = Path.of(System.getProperty("parallax.test.zoo", "target/zoo"));
@@ -20,7 +20,7 @@ final class TestZoo {
     static synchronized Path model(String name) {
         try {
             Files.createDirectories(FOLDER);
-            Zoo.open(Plx.zoo()).model(name).fill(FOLDER, _ -> {});
+            Zoo.open(Plx.zoo()).model(name).files().fill(FOLDER, _ -> {});
             return FOLDER.resolve(name + ".onnx");
         } catch (IOException e) {
             throw new UncheckedIOException(e);

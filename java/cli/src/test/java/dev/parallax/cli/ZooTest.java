@@ -171,7 +171,8 @@ class ZooTest {
     void listsTheModels() {
         Plx plx = Plx.run("zoo", "list", "--from", Plx.zoo());
         assertEquals(0, plx.status(), plx::toString);
-        for (String name : List.of("yolov8n", "swinv2-tiny", "whisper-tiny-encoder", "whisper-tiny-decoder",
+        for (String name : List.of("yolov8n", "swinv2-tiny", "swinv2-tiny-fp16", "whisper-tiny-encoder",
+                "whisper-tiny-encoder-int8", "whisper-tiny-decoder",
                 "whisper-tiny-decoder-past", "whisper-tiny-greedy", "clip-text", "distilbert")) {
             assertTrue(plx.out().contains(name + " "), plx::toString);
         }
