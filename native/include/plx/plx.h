@@ -70,7 +70,10 @@ enum plx_units {
   PLX_UNITS_WHOLE = 0,    /* one unit: the graph as given, optimised by ONNX Runtime inside the unit */
   PLX_UNITS_LAYERS = 1,   /* one unit per layer */
   PLX_UNITS_BRANCHES = 2, /* one unit per branch */
-  PLX_UNITS_NODES = 3     /* one unit per node; view operators stay aliases */
+  PLX_UNITS_NODES = 3,    /* one unit per node; view operators stay aliases */
+  /* Layers that gain from it as narrow units side by side, all others together as wide ones. What gains is measured:
+   * plx_plan_make runs the model some 20 times on made-up inputs of the sizes given, node by node. */
+  PLX_UNITS_MIXED = 4
 };
 
 /* The rule by which a layer's branches are judged worth running together. */
@@ -180,15 +183,16 @@ typedef struct plx_plan_options {
 PLX_API plx_status* plx_plan_make(plx_model* model, const plx_plan_options* options, plx_plan** out_plan);
 /* Reads a plan back; PLX_INVALID_PLAN unless it was made for this very model and passes the validator. */
 PLX_API plx_status* plx_plan_from_json(plx_model* model, const char* json, size_t size_bytes, plx_plan** out_plan);
-/* The plan, which plx_plan_from_json takes back, and with it the tensors that lie outside units:
- * {"schema":"parallax-plan",..,"tensors":{"x":{"type":"float32","shape":["batch","2*sequence+1",768,"?"]}}}
+/* The plan, which plx_plan_from_json takes back. */
+PLX_API plx_status* plx_plan_to_json(plx_plan* plan, plx_text** out_text);
+/* The tensors that lie outside units, by name: {"x":{"type":"float32","shape":["batch","2*sequence+1",768,"?"]}}
  * A dimension is a number; a symbol of the model's inputs or a formula (s, a*s, s+b, a*s+b, s*t, a*s*t); or "?" where
  * none fits. An input's open dimension without a symbol is called "x.1", after input and axis, and the second of the
  * same symbol within one input "batch#2". shape is null where the rank is not known; type is an element type, or the
  * kind of what is no tensor. Formulas fit what ONNX Runtime infers at three sets of sizes; the first call for a model's
- * cut plans costs these inferences, once. Plans of PLX_UNITS_WHOLE, and plans written after their model was released,
- * tell what the model declares. "tensors" is ignored on reading. */
-PLX_API plx_status* plx_plan_to_json(plx_plan* plan, plx_text** out_text);
+ * cut plans costs these inferences, once. Plans of PLX_UNITS_WHOLE, and plans whose model was released, tell what the
+ * model declares. */
+PLX_API plx_status* plx_plan_tensors_json(plx_plan* plan, plx_text** out_text);
 /* The plan as a person reads it. */
 PLX_API plx_status* plx_plan_to_text(plx_plan* plan, plx_text** out_text);
 PLX_API size_t plx_plan_unit_count(const plx_plan* plan);
@@ -204,13 +208,14 @@ typedef struct plx_schedule_header {
   uint32_t version;             /* 1 */
   uint32_t unit_count;          /* entries that follow: every unit of the plan exactly once */
   uint32_t reserved;            /* 0 */
-  uint64_t memory_budget_bytes; /* 0 = no budget */
+  /* Units start together only if the plan's estimates of their peak memory fit into it; one alone always starts. 0 = none */
+  uint64_t memory_budget_bytes;
 } plx_schedule_header;
 
 typedef struct plx_schedule_entry {
   uint32_t unit;    /* index of the unit in the plan */
   uint32_t device;  /* 0 = CPU; no other yet */
-  uint32_t threads; /* 1 = narrow, 0 = all threads of the pool */
+  uint32_t threads; /* 1 = narrow: one thread, beside other narrow units; 0 = wide: all threads of the pool, alone */
   uint32_t barrier; /* 1 = everything before this entry has finished before it starts */
 } plx_schedule_entry;
 
@@ -219,6 +224,11 @@ typedef struct plx_schedule_entry {
 typedef struct plx_session_options {
   size_t struct_size;
   int32_t threads; /* 1 = this session runs on the calling thread alone; 0 = the engine's pool; no other */
+  int32_t reserved; /* 0 */
+  /* The first schedule, as for plx_session_set_schedule, so that units are compiled as wide as it wants them and no
+   * other way. NULL = the plan's own order, with all threads. */
+  const void* schedule;
+  size_t schedule_bytes;
 } plx_session_options;
 
 /* One tensor as it lies in memory: contiguous, row-major, little-endian. */
@@ -242,8 +252,8 @@ typedef struct plx_run_info {
 PLX_API plx_status* plx_session_create(plx_model* model, plx_plan* plan, const plx_session_options* options,
                                        plx_session** out_session);
 PLX_API void plx_session_release(plx_session* session);
-/* Takes a schedule (copied): PLX_INVALID_PLAN unless it holds every unit once, no unit before what it reads. Without
- * this call the plan's own order is used, with all threads. */
+/* Takes another schedule (copied): PLX_INVALID_PLAN unless it holds every unit once, no unit before what it reads. Units
+ * that it wants in a width they do not have yet are compiled. */
 PLX_API plx_status* plx_session_set_schedule(plx_session* session, const void* block, size_t size_bytes);
 /* Binds caller-owned memory (aligned to its element size, best to 64 bytes) to graph input `index`; the memory must stay
  * valid until bound anew or released, the plx_tensor and its dims are copied. Element type and shape are checked
@@ -265,7 +275,8 @@ PLX_API plx_status* plx_session_output(plx_session* session, size_t index, plx_t
 /* Content of a string output: {"strings":[...]}. */
 PLX_API plx_status* plx_session_output_strings(plx_session* session, size_t index, plx_text** out_text);
 /* What ran where in the last run, and the memory it took:
- * {"runs":3,"units":[{"unit":0,"device":"cpu","threads":0,"start_ns":0,"end_ns":10}],"arena_bytes":..,
+ * {"runs":3,"units":[{"unit":0,"device":"cpu","threads":2,"worker":0,"start_ns":0,"end_ns":10,"bytes":64}],
+ *  "arena_bytes":..,
  *  "planned_bytes":..,"one_buffer_per_tensor_bytes":..,"lower_bound_bytes":..,"shapes_cached":1,"aliases":3} */
 PLX_API plx_status* plx_session_report_json(plx_session* session, plx_text** out_text);
 /* Asks a run in progress to stop at the next unit or operator; it then fails with PLX_RUN_FAILED. Any thread. */

@@ -197,7 +197,9 @@ TEST_F(Arguments, ModelOptionsHoldTogether) {
 }
 
 TEST_F(Arguments, SessionsTakeOneThreadOrAll) {
-  plx_session_options options{.struct_size = sizeof options, .threads = 2};
+  plx_session_options options{};
+  options.struct_size = sizeof options;
+  options.threads = 2;
   plx_session* session = nullptr;
   refused(plx_session_create(h_.model, h_.plan, &options, &session), "not on 2");
   options.threads = 1;

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <memory>
 #include <new>
+#include <optional>
 #include <nlohmann/json.hpp>
 #include <string>
 
@@ -119,8 +120,8 @@ plx::Result<plx::ort::ModelSettings> settings_of(const plx_model_options& option
 
 plx::Result<plx::engine::PlanRequest> request_of(const plx_plan_options& options) {
   plx::engine::PlanRequest request;
-  if (options.units < PLX_UNITS_WHOLE || options.units > PLX_UNITS_NODES) {
-    return fail(Code::kInvalidArgument, "units is ", options.units, "; it must be 0 (whole), 1 (layers), 2 (branches) or 3 (nodes)");
+  if (options.units < PLX_UNITS_WHOLE || options.units > PLX_UNITS_MIXED) {
+    return fail(Code::kInvalidArgument, "units is ", options.units, "; it must be 0 (whole), 1 (layers), 2 (branches), 3 (nodes) or 4 (mixed)");
   }
   if (options.rule < PLX_RULE_PAPER || options.rule > PLX_RULE_RELAXED) {
     return fail(Code::kInvalidArgument, "rule is ", options.rule, "; it must be 0 (paper) or 1 (relaxed)");
@@ -164,6 +165,27 @@ plx::Result<plx::schedule::TensorView> view_of(const plx_tensor* tensor) {
                                    .dims = {tensor->dims, static_cast<size_t>(tensor->rank)},
                                    .data = tensor->data,
                                    .size_bytes = tensor->size_bytes};
+}
+
+// The content of a schedule's block.
+plx::Result<plx::schedule::Schedule> read_schedule(const void* block, size_t size_bytes) {
+  plx_schedule_header header{};
+  if (size_bytes < sizeof header) return fail(Code::kInvalidPlan, "a schedule has at least ", sizeof header, " bytes, not ", size_bytes);
+  std::memcpy(&header, block, sizeof header);
+  if (header.magic != PLX_SCHEDULE_MAGIC || header.version != 1) {
+    return fail(Code::kInvalidPlan, "the block is not a schedule of version 1");
+  }
+  const size_t room = (size_bytes - sizeof header) / sizeof(plx_schedule_entry);
+  if (header.unit_count != room || (size_bytes - sizeof header) % sizeof(plx_schedule_entry) != 0) {
+    return fail(Code::kInvalidPlan, "the schedule says it has ", header.unit_count, " entries, and its block has ", size_bytes, " bytes");
+  }
+  plx::schedule::Schedule schedule;
+  schedule.memory_budget_bytes = header.memory_budget_bytes;
+  schedule.entries.resize(header.unit_count);
+  if (header.unit_count != 0) {
+    std::memcpy(schedule.entries.data(), static_cast<const char*>(block) + sizeof header, header.unit_count * sizeof(plx_schedule_entry));
+  }
+  return schedule;
 }
 
 }  // namespace
@@ -288,10 +310,18 @@ plx_status* plx_plan_to_json(plx_plan* plan, plx_text** out_text) {
   return guarded([&]() -> plx::Status {
     if (plan == nullptr) return missing("plan");
     if (out_text == nullptr) return missing("out_text");
+    return put_text(plx::partition::to_json(*plan->graph, *plan->plan), out_text);
+  });
+}
+
+plx_status* plx_plan_tensors_json(plx_plan* plan, plx_text** out_text) {
+  return guarded([&]() -> plx::Status {
+    if (plan == nullptr) return missing("plan");
+    if (out_text == nullptr) return missing("out_text");
     const auto model = plan->model.lock();
-    if (model == nullptr) return put_text(plx::partition::to_json(*plan->graph, *plan->plan), out_text);
+    if (model == nullptr) return put_text(plx::partition::tensors_json(*plan->graph, *plan->plan, {}), out_text);
     const auto shapes = model->shapes_of(plan->graph);
-    return put_text(plx::partition::to_json(*plan->graph, *plan->plan, *shapes), out_text);
+    return put_text(plx::partition::tensors_json(*plan->graph, *plan->plan, *shapes), out_text);
   });
 }
 
@@ -315,7 +345,13 @@ plx_status* plx_session_create(plx_model* model, plx_plan* plan, const plx_sessi
     if (!given) return given.error();
     auto handle = model->model->own(plan->graph, plan->plan);
     if (!handle) return handle.error();
-    auto session = model->model->make_session(*handle, given->threads);
+    std::optional<plx::schedule::Schedule> schedule;
+    if (given->schedule != nullptr) {
+      auto read = read_schedule(given->schedule, given->schedule_bytes);
+      if (!read) return read.error();
+      schedule = read.take();
+    }
+    auto session = model->model->make_session(*handle, given->threads, std::move(schedule));
     if (!session) return session.error();
     *out_session = new plx_session{session.take()};
     return {};
@@ -328,23 +364,9 @@ plx_status* plx_session_set_schedule(plx_session* session, const void* block, si
   return guarded([&]() -> plx::Status {
     if (session == nullptr) return missing("session");
     if (block == nullptr) return missing("block");
-    plx_schedule_header header{};
-    if (size_bytes < sizeof header) return fail(Code::kInvalidPlan, "a schedule has at least ", sizeof header, " bytes, not ", size_bytes);
-    std::memcpy(&header, block, sizeof header);
-    if (header.magic != PLX_SCHEDULE_MAGIC || header.version != 1) {
-      return fail(Code::kInvalidPlan, "the block is not a schedule of version 1");
-    }
-    const size_t room = (size_bytes - sizeof header) / sizeof(plx_schedule_entry);
-    if (header.unit_count != room || (size_bytes - sizeof header) % sizeof(plx_schedule_entry) != 0) {
-      return fail(Code::kInvalidPlan, "the schedule says it has ", header.unit_count, " entries, and its block has ", size_bytes, " bytes");
-    }
-    plx::schedule::Schedule schedule;
-    schedule.memory_budget_bytes = header.memory_budget_bytes;
-    schedule.entries.resize(header.unit_count);
-    if (header.unit_count != 0) {
-      std::memcpy(schedule.entries.data(), static_cast<const char*>(block) + sizeof header, header.unit_count * sizeof(plx_schedule_entry));
-    }
-    return session->session->set_schedule(std::move(schedule));
+    auto schedule = read_schedule(block, size_bytes);
+    if (!schedule) return schedule.error();
+    return session->session->set_schedule(schedule.take());
   });
 }
 

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <optional>
 
+#include "plx/engine/measure.h"
 #include "plx/ort/symbolic_shapes.h"
 
 namespace plx::engine {
@@ -212,7 +214,13 @@ Result<std::shared_ptr<PlanHandle>> Model::make_plan(const PlanRequest& request)
     if (!subject) return subject.error();
     handle->subject = *subject;
   }
-  auto plan = partition::make_plan(*handle->subject->graph, shapes, request.options);
+  std::optional<partition::Measured> measured;
+  if (request.options.units == partition::Units::kMixed) {
+    auto times = measure(handle->subject, shapes);
+    if (!times) return times.error();
+    measured = times.take();
+  }
+  auto plan = partition::make_plan(*handle->subject->graph, shapes, request.options, measured ? &*measured : nullptr);
   if (!plan) return plan.error();
   handle->plan = std::make_shared<const partition::Plan>(plan.take());
   const std::lock_guard lock(mutex_);
@@ -273,7 +281,8 @@ std::shared_ptr<const graph::SymbolicShapes> Model::shapes_of(const std::shared_
   return kept;
 }
 
-Result<std::unique_ptr<schedule::Session>> Model::make_session(const std::shared_ptr<PlanHandle>& plan, int threads) {
+Result<std::unique_ptr<schedule::Session>> Model::make_session(
+    const std::shared_ptr<PlanHandle>& plan, int threads, std::optional<schedule::Schedule> schedule) {
   std::shared_ptr<schedule::CompiledPlan> compiled;
   {
     const std::lock_guard lock(mutex_);
@@ -291,7 +300,7 @@ Result<std::unique_ptr<schedule::Session>> Model::make_session(const std::shared
       compiled_.emplace_back(plan->plan, compiled);
     }
   }
-  return schedule::Session::create(std::move(compiled), threads);
+  return schedule::Session::create(std::move(compiled), threads, std::move(schedule));
 }
 
 }  // namespace plx::engine

@@ -61,7 +61,8 @@ class Model {
   // Shapes of all values of a plan's graph in the symbols of the inputs, inferred when first asked for. The graph as
   // given only has what the model declares: its plans are one unit, of which only inputs and outputs show.
   std::shared_ptr<const graph::SymbolicShapes> shapes_of(const std::shared_ptr<const graph::Graph>& graph);
-  Result<std::unique_ptr<schedule::Session>> make_session(const std::shared_ptr<PlanHandle>& plan, int threads);
+  Result<std::unique_ptr<schedule::Session>> make_session(
+      const std::shared_ptr<PlanHandle>& plan, int threads, std::optional<schedule::Schedule> schedule = {});
 
  private:
   Model() = default;

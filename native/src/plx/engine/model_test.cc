@@ -169,7 +169,7 @@ TEST(Plans, OfTheWholeAreEstimatedWhenAsked) {
 
 nlohmann::json tensors_of(Model& model, const PlanHandle& plan) {
   const auto shapes = model.shapes_of(plan.subject->graph);
-  return nlohmann::json::parse(partition::to_json(*plan.subject->graph, *plan.plan, *shapes))["tensors"];
+  return nlohmann::json::parse(partition::tensors_json(*plan.subject->graph, *plan.plan, *shapes));
 }
 
 // What a plan says of its tensors, sized by hand, is what ONNX Runtime infers at that size.

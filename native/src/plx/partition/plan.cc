@@ -59,6 +59,10 @@ Result<Plan> make_plan(const Graph& graph, const graph::Shapes& shapes, const Op
   if (options.units == Units::kMixed && measured == nullptr) {
     return fail(Code::kInvalidArgument, "a mixed plan needs measured times");
   }
+  if (options.units == Units::kMixed && options.device) {
+    return fail(Code::kUnsupported, "a mixed plan is for the CPU alone: cut into branches to see what device '",
+                options.device->name, "' would take");
+  }
   Plan plan;
   plan.options = options;
   plan.graph_digest = digest(graph);

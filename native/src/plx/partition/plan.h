@@ -149,9 +149,10 @@ Status validate(const Graph& graph, const Plan& plan);
 
 std::string digest(const Graph& graph);  // of structure: operators, names, edges, attributes; not of weights
 
-// With the shapes of the tensors outside units, which are no part of the plan: one per value in `shapes`; as the model
+std::string to_json(const Graph& graph, const Plan& plan);
+// The tensors outside units with their shapes, which are no part of the plan: one per value in `shapes`; as the model
 // declares them if that is empty.
-std::string to_json(const Graph& graph, const Plan& plan, const graph::SymbolicShapes& shapes = {});
+std::string tensors_json(const Graph& graph, const Plan& plan, const graph::SymbolicShapes& shapes);
 // kInvalidPlan, with the place, for anything that is not a valid plan of this graph.
 Result<Plan> from_json(const Graph& graph, std::string_view json);
 std::string to_text(const Graph& graph, const Plan& plan);

@@ -223,7 +223,7 @@ Plan read_plan(const JsonAt& json) {
 
 }  // namespace
 
-std::string to_json(const Graph& graph, const Plan& plan, const graph::SymbolicShapes& shapes) {
+std::string to_json(const Graph& graph, const Plan& plan) {
   Json json{{"schema", kSchema}, {"version", kVersion}, {"graph", graph.name}, {"graph_digest", plan.graph_digest}};
   json["options"] = write_options(plan.options);
   json["census"] = {{"nodes", plan.cut.nodes},
@@ -243,15 +243,18 @@ std::string to_json(const Graph& graph, const Plan& plan, const graph::SymbolicS
   }
   for (const Unit& unit : plan.units) json["units"].push_back(write_unit(graph, unit));
   for (const Alias& alias : plan.aliases) json["aliases"].push_back(write_alias(graph, alias));
+  // Names come from files and need not be UTF-8.
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+std::string tensors_json(const Graph& graph, const Plan& plan, const graph::SymbolicShapes& shapes) {
   graph::SymbolicShapes declared;
   if (shapes.empty()) declared = graph::symbolic_shapes(graph, {}, {});
   Json::object_t tensors;
   for (const ValueId id : values_outside(graph, plan)) {
     tensors.emplace_back(graph.values[id].name, write_tensor(graph, id, shapes.empty() ? declared[id] : shapes[id]));
   }
-  json["tensors"] = std::move(tensors);
-  // Names come from files and need not be UTF-8.
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+  return Json(std::move(tensors)).dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
 Result<Plan> from_json(const Graph& graph, std::string_view json) {

@@ -1,7 +1,7 @@
 // From branches and layers to units: what runs as one piece, and which view operators are no work at all.
 //
-// Nodes are grouped as Options::units says (one group in all, or one per layer, branch or node; accepted regions apart,
-// except in the whole graph). Such groups never depend on one another in a circle: branches and regions are convex
+// Nodes are grouped as Options::units says (one group in all, or one per layer, branch or node, or as mix.h finds; accepted
+// regions apart, except in the whole graph). Such groups never depend on one another in a circle: branches and regions are convex
 // together, and layers are levels of them. Then view operators leave their groups and become aliases, which is safe:
 //   - a leading view, whose inputs all come from outside its group: what depends on it already depended on the group,
 //     and it depends only on what came before the group;

@@ -627,12 +627,24 @@ struct Session::Impl final : Executor::Work {
   }
 
   // ---- results ----
-  int64_t first_start_ns() const {
-    int64_t earliest = INT64_MAX;
+  std::vector<UnitRun> last_run() const {
+    std::vector<UnitRun> list;
+    int64_t origin = INT64_MAX;
     for (size_t i = 0; i < steps.size(); ++i) {
-      if (!steps[i].alias) earliest = std::min(earliest, timings[i].start_ns);
+      if (steps[i].alias) continue;
+      origin = std::min(origin, timings[i].start_ns);
+      list.push_back({.unit = steps[i].index,
+                      .threads = steps[i].width == Width::kNarrow ? 1 : runtime->threads(),
+                      .worker = timings[i].worker,
+                      .start_ns = timings[i].start_ns,
+                      .end_ns = timings[i].end_ns,
+                      .bytes = output_bytes(steps[i].index)});
     }
-    return earliest;
+    for (UnitRun& run : list) {
+      run.start_ns -= origin;
+      run.end_ns -= origin;
+    }
+    return list;
   }
 
   // What a unit's settled outputs take at the shapes of the last run.
@@ -744,7 +756,8 @@ struct Session::Impl final : Executor::Work {
 Session::Session(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Session::~Session() = default;
 
-Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<CompiledPlan> plan, int threads) {
+Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<CompiledPlan> plan, int threads,
+                                                  std::optional<Schedule> given) {
   if (threads != 0 && threads != 1) {
     return fail(Code::kInvalidArgument, "a session runs on 1 thread or on all of the engine's (0), not on ", threads,
                 "; the engine's own number is set when it is created");
@@ -754,11 +767,13 @@ Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<CompiledPlan> p
   m.inputs.resize(m.compiled->inputs().size());
   m.outputs.resize(m.compiled->outputs().size());
   if (auto s = m.runtime->check(m.api.CreateRunOptions(&m.run_options), "cannot make run options"); !s) return s.error();
-  Schedule schedule;
-  for (size_t i = 0; i < m.compiled->units().size(); ++i) {
-    schedule.entries.push_back({static_cast<uint32_t>(i), 0, threads == 1 ? 1u : 0u, 0});
+  if (!given) {
+    given.emplace();
+    for (size_t i = 0; i < m.compiled->units().size(); ++i) {
+      given->entries.push_back({static_cast<uint32_t>(i), 0, threads == 1 ? 1u : 0u, 0});
+    }
   }
-  if (auto s = m.set_up(schedule); !s) return s.error();
+  if (auto s = m.set_up(*given); !s) return s.error();
   return std::unique_ptr<Session>(new Session(std::move(impl)));
 }
 
@@ -935,26 +950,25 @@ Result<std::vector<std::string>> Session::output_strings(size_t index) {
   return strings;
 }
 
+std::vector<UnitRun> Session::last_run() const {
+  const std::lock_guard lock(impl_->mutex);
+  return impl_->last_run();
+}
+
 std::string Session::report_json() const {
   const Impl& m = *impl_;
   const std::lock_guard lock(m.mutex);
   nlohmann::json units = nlohmann::json::array();
-  size_t aliases = 0;
-  int64_t origin = 0;
-  for (size_t i = 0; i < m.steps.size(); ++i) {
-    if (m.steps[i].alias) {
-      ++aliases;
-      continue;
-    }
-    if (units.empty()) origin = m.first_start_ns();
-    units.push_back({{"unit", m.steps[i].index},
+  for (const UnitRun& run : m.last_run()) {
+    units.push_back({{"unit", run.unit},
                      {"device", "cpu"},
-                     {"threads", m.steps[i].width == Width::kNarrow ? 1 : m.runtime->threads()},
-                     {"worker", m.timings[i].worker},
-                     {"bytes", m.output_bytes(m.steps[i].index)},
-                     {"start_ns", m.timings[i].start_ns - origin},
-                     {"end_ns", m.timings[i].end_ns - origin}});
+                     {"threads", run.threads},
+                     {"worker", run.worker},
+                     {"start_ns", run.start_ns},
+                     {"end_ns", run.end_ns},
+                     {"bytes", run.bytes}});
   }
+  const size_t aliases = m.steps.size() - units.size();
   const Impl::Shapes* shapes = m.active;
   const auto planned = [&](uint64_t Impl::Shapes::* field) { return shapes != nullptr ? shapes->*field : uint64_t{0}; };
   const nlohmann::json report = {{"runs", m.runs},

@@ -16,6 +16,7 @@
 #include <list>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -37,10 +38,21 @@ struct TensorView {
   uint64_t size_bytes = 0;
 };
 
+// A unit's part in the last run.
+struct UnitRun {
+  int unit = 0;
+  int threads = 0;       // it could use
+  int worker = 0;        // 0 is the thread that called run()
+  int64_t start_ns = 0;  // after the first unit's start
+  int64_t end_ns = 0;
+  uint64_t bytes = 0;    // of its outputs, as far as they are settled
+};
+
 class Session {
  public:
-  // threads: 1 = everything on the calling thread; 0 = the pool.
-  static Result<std::unique_ptr<Session>> create(std::shared_ptr<CompiledPlan> plan, int threads);
+  // threads: 1 = everything on the calling thread; 0 = the pool. Without a schedule: the plan's order, all units wide.
+  static Result<std::unique_ptr<Session>> create(std::shared_ptr<CompiledPlan> plan, int threads,
+                                                 std::optional<Schedule> schedule = {});
   ~Session();
 
   Status set_schedule(Schedule schedule);
@@ -54,6 +66,8 @@ class Session {
   // Until the next run, bind or the end of the session.
   Result<TensorView> output(size_t index);
   Result<std::vector<std::string>> output_strings(size_t index);
+  // In the schedule's order.
+  std::vector<UnitRun> last_run() const;
   std::string report_json() const;
   void cancel() noexcept;
 

@@ -428,6 +428,15 @@ public class Plx {
     public static int PLX_UNITS_NODES() {
         return PLX_UNITS_NODES;
     }
+    private static final int PLX_UNITS_MIXED = (int)4L;
+    /**
+     * {@snippet lang=c :
+     * enum plx_units.PLX_UNITS_MIXED = 4
+     * }
+     */
+    public static int PLX_UNITS_MIXED() {
+        return PLX_UNITS_MIXED;
+    }
     private static final int PLX_RULE_PAPER = (int)0L;
     /**
      * {@snippet lang=c :
@@ -1608,6 +1617,65 @@ public class Plx {
         try {
             if (TRACE_DOWNCALLS) {
                 traceDowncall("plx_plan_to_json", plan, out_text);
+            }
+            return (MemorySegment)mh$.invokeExact(plan, out_text);
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class plx_plan_tensors_json {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Plx.C_POINTER,
+            Plx.C_POINTER,
+            Plx.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = Plx.findOrThrow("plx_plan_tensors_json");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * plx_status *plx_plan_tensors_json(plx_plan *plan, plx_text **out_text)
+     * }
+     */
+    public static FunctionDescriptor plx_plan_tensors_json$descriptor() {
+        return plx_plan_tensors_json.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * plx_status *plx_plan_tensors_json(plx_plan *plan, plx_text **out_text)
+     * }
+     */
+    public static MethodHandle plx_plan_tensors_json$handle() {
+        return plx_plan_tensors_json.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * plx_status *plx_plan_tensors_json(plx_plan *plan, plx_text **out_text)
+     * }
+     */
+    public static MemorySegment plx_plan_tensors_json$address() {
+        return plx_plan_tensors_json.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * plx_status *plx_plan_tensors_json(plx_plan *plan, plx_text **out_text)
+     * }
+     */
+    public static MemorySegment plx_plan_tensors_json(MemorySegment plan, MemorySegment out_text) {
+        var mh$ = plx_plan_tensors_json.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("plx_plan_tensors_json", plan, out_text);
             }
             return (MemorySegment)mh$.invokeExact(plan, out_text);
         } catch (Throwable ex$) {

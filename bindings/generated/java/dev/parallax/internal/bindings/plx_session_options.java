@@ -17,6 +17,9 @@ import static java.lang.foreign.MemoryLayout.PathElement.*;
  * struct plx_session_options {
  *     size_t struct_size;
  *     int32_t threads;
+ *     int32_t reserved;
+ *     const void *schedule;
+ *     size_t schedule_bytes;
  * }
  * }
  */
@@ -29,7 +32,9 @@ public class plx_session_options {
     private static final GroupLayout $LAYOUT = MemoryLayout.structLayout(
         Plx.C_LONG.withName("struct_size"),
         Plx.C_INT.withName("threads"),
-        MemoryLayout.paddingLayout(4)
+        Plx.C_INT.withName("reserved"),
+        Plx.C_POINTER.withName("schedule"),
+        Plx.C_LONG.withName("schedule_bytes")
     ).withName("plx_session_options");
 
     /**
@@ -125,6 +130,138 @@ public class plx_session_options {
      */
     public static void threads(MemorySegment struct, int fieldValue) {
         struct.set(threads$LAYOUT, threads$OFFSET, fieldValue);
+    }
+
+    private static final OfInt reserved$LAYOUT = (OfInt)$LAYOUT.select(groupElement("reserved"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * int32_t reserved
+     * }
+     */
+    public static final OfInt reserved$layout() {
+        return reserved$LAYOUT;
+    }
+
+    private static final long reserved$OFFSET = $LAYOUT.byteOffset(groupElement("reserved"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * int32_t reserved
+     * }
+     */
+    public static final long reserved$offset() {
+        return reserved$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * int32_t reserved
+     * }
+     */
+    public static int reserved(MemorySegment struct) {
+        return struct.get(reserved$LAYOUT, reserved$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * int32_t reserved
+     * }
+     */
+    public static void reserved(MemorySegment struct, int fieldValue) {
+        struct.set(reserved$LAYOUT, reserved$OFFSET, fieldValue);
+    }
+
+    private static final AddressLayout schedule$LAYOUT = (AddressLayout)$LAYOUT.select(groupElement("schedule"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * const void *schedule
+     * }
+     */
+    public static final AddressLayout schedule$layout() {
+        return schedule$LAYOUT;
+    }
+
+    private static final long schedule$OFFSET = $LAYOUT.byteOffset(groupElement("schedule"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * const void *schedule
+     * }
+     */
+    public static final long schedule$offset() {
+        return schedule$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * const void *schedule
+     * }
+     */
+    public static MemorySegment schedule(MemorySegment struct) {
+        return struct.get(schedule$LAYOUT, schedule$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * const void *schedule
+     * }
+     */
+    public static void schedule(MemorySegment struct, MemorySegment fieldValue) {
+        struct.set(schedule$LAYOUT, schedule$OFFSET, fieldValue);
+    }
+
+    private static final OfLong schedule_bytes$LAYOUT = (OfLong)$LAYOUT.select(groupElement("schedule_bytes"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * size_t schedule_bytes
+     * }
+     */
+    public static final OfLong schedule_bytes$layout() {
+        return schedule_bytes$LAYOUT;
+    }
+
+    private static final long schedule_bytes$OFFSET = $LAYOUT.byteOffset(groupElement("schedule_bytes"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * size_t schedule_bytes
+     * }
+     */
+    public static final long schedule_bytes$offset() {
+        return schedule_bytes$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * size_t schedule_bytes
+     * }
+     */
+    public static long schedule_bytes(MemorySegment struct) {
+        return struct.get(schedule_bytes$LAYOUT, schedule_bytes$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * size_t schedule_bytes
+     * }
+     */
+    public static void schedule_bytes(MemorySegment struct, long fieldValue) {
+        struct.set(schedule_bytes$LAYOUT, schedule_bytes$OFFSET, fieldValue);
     }
 
     /**

@@ -17,9 +17,21 @@ import java.nio.file.Path;
  * @param cores cores this process may use
  * @param freeMemoryBytes what Linux calls MemAvailable: bytes to be had without swapping; -1 when not known
  * @param poolThreads threads a unit can have at most
+ * @param memoryBudgetBytes what the session may take, as its options say; 0 = they set no budget
  */
-public record DeviceState(int cores, long freeMemoryBytes, int poolThreads) {
+public record DeviceState(int cores, long freeMemoryBytes, int poolThreads, long memoryBudgetBytes) {
     private static final Path MEMINFO = Path.of("/proc/meminfo");
+
+    /**
+     * A state without a budget.
+     *
+     * @param cores cores this process may use
+     * @param freeMemoryBytes bytes to be had without swapping; -1 when not known
+     * @param poolThreads threads a unit can have at most
+     */
+    public DeviceState(int cores, long freeMemoryBytes, int poolThreads) {
+        this(cores, freeMemoryBytes, poolThreads, 0);
+    }
 
     /**
      * Reads the machine's state.
@@ -28,7 +40,19 @@ public record DeviceState(int cores, long freeMemoryBytes, int poolThreads) {
      * @return the state now
      */
     public static DeviceState current(int poolThreads) {
-        return new DeviceState(Runtime.getRuntime().availableProcessors(), memAvailable(MEMINFO), poolThreads);
+        return current(poolThreads, 0);
+    }
+
+    static DeviceState current(int poolThreads, long memoryBudgetBytes) {
+        return new DeviceState(Runtime.getRuntime().availableProcessors(), memAvailable(MEMINFO), poolThreads,
+                memoryBudgetBytes);
+    }
+
+    /** Whether a policy that watches the machine should decide anew: other cores, or a quarter more or less memory. */
+    boolean differsFrom(DeviceState before) {
+        long more = Math.max(freeMemoryBytes, before.freeMemoryBytes);
+        long less = Math.min(freeMemoryBytes, before.freeMemoryBytes);
+        return cores != before.cores || less < more - more / 4;
     }
 
     /** MemAvailable of a file in the format of /proc/meminfo, in bytes; -1 when it does not say. */

@@ -190,7 +190,8 @@ public final class Model implements AutoCloseable {
         Plan plan = options.plan() != null ? options.plan() : plan(options.planOptions());
         int pool = options.threads() == 0 ? engine.threads() : options.threads();
         // Outside the handle: a policy is the user's code and may do as it likes, even close this model.
-        Schedule schedule = Schedule.ask(options.policy(), plan, DeviceState.current(pool));
+        DeviceState state = DeviceState.current(pool, options.memoryBudgetBytes());
+        Schedule schedule = Schedule.ask(options.policy(), plan, state);
         return handle.call(p -> {
             checkMemory();
             try (Arena arena = Arena.ofConfined()) {
@@ -199,7 +200,7 @@ public final class Model implements AutoCloseable {
                 MemorySegment planPointer = ours ? own.pointer() : parse(arena, p, plan.toJson());
                 MemorySegment session;
                 try {
-                    session = create(arena, p, planPointer, options);
+                    session = create(arena, p, planPointer, options, schedule);
                 } finally {
                     Reference.reachabilityFence(plan);
                     if (!ours) {
@@ -207,9 +208,8 @@ public final class Model implements AutoCloseable {
                     }
                 }
                 try {
-                    MemorySegment block = schedule.toBlock(arena);
-                    Native.check(Plx.plx_session_set_schedule(session, block, block.byteSize()));
-                    return new Session(session, info, plan, schedule, memory);
+                    return new Session(session, info, plan, schedule, new Session.Steering(options.policy(), state),
+                            memory);
                 } catch (RuntimeException | Error e) {
                     Plx.plx_session_release(session);
                     throw e;
@@ -218,10 +218,14 @@ public final class Model implements AutoCloseable {
         });
     }
 
-    private static MemorySegment create(Arena arena, MemorySegment model, MemorySegment plan, SessionOptions options) {
+    private static MemorySegment create(Arena arena, MemorySegment model, MemorySegment plan, SessionOptions options,
+            Schedule schedule) {
         MemorySegment struct = plx_session_options.allocate(arena);
         plx_session_options.struct_size(struct, plx_session_options.sizeof());
         plx_session_options.threads(struct, options.threads());
+        MemorySegment block = schedule.toBlock(arena);
+        plx_session_options.schedule(struct, block);
+        plx_session_options.schedule_bytes(struct, block.byteSize());
         MemorySegment out = arena.allocate(ValueLayout.ADDRESS);
         Native.check(Plx.plx_session_create(model, plan, struct, out));
         return out.get(ValueLayout.ADDRESS, 0);

@@ -37,7 +37,8 @@ final class Parsing {
     static RunReport runReport(String json) {
         return parse(json, o -> new RunReport(number(o, "runs"),
                 list(o, "units", u -> new RunReport.UnitRun(integer(u, "unit"), text(u, "device"),
-                        integer(u, "threads"), number(u, "start_ns"), number(u, "end_ns"))),
+                        integer(u, "threads"), integer(u, "worker"), number(u, "start_ns"), number(u, "end_ns"),
+                        number(u, "bytes"))),
                 number(o, "arena_bytes"), number(o, "planned_bytes"), number(o, "one_buffer_per_tensor_bytes"),
                 number(o, "lower_bound_bytes"), number(o, "shapes_cached"), number(o, "aliases")));
     }
@@ -69,23 +70,20 @@ final class Parsing {
                             (l, i) -> new Plan.Layer(i, ints(l, "branches"), groups(l), text(l, "reason"))),
                     indexed(o, "units", (u, i) -> new Plan.Unit(i, ints(u, "nodes"), texts(u, "input_names"),
                             texts(u, "output_names"), ints(u, "predecessors"), integer(u, "branch"),
-                            integer(u, "layer"), integer(u, "region"), u.get("flops").getAsDouble())),
+                            integer(u, "layer"), integer(u, "region"), u.get("flops").getAsDouble(),
+                            number(u, "peak_bytes"), u.get("wide").getAsBoolean(), integer(u, "stretch"),
+                            u.get("narrow_ns").getAsDouble(), u.get("wide_ns").getAsDouble())),
                     list(o, "aliases",
                             a -> new Plan.Alias(integer(a, "node"), text(a, "input_name"), text(a, "output_name"))),
                     new Plan.Census(number(census, "nodes"), number(census, "branches"), number(census, "layers"),
                             number(census, "parallel_layers"), number(census, "most_branches")),
-                    number(o, "unknown_sizes"),
-                    o.getAsJsonObject("tensors").entrySet().stream()
-                            .map(e -> tensor(e.getKey(), e.getValue().getAsJsonObject())).toList());
+                    number(o, "unknown_sizes"));
         });
     }
 
-    /** What makes two plans the same: all but the shapes, of which a plan whose model is closed may know fewer. */
-    static JsonObject planItself(String json) {
-        return parse(json, o -> {
-            o.remove("tensors");
-            return o;
-        });
+    static List<ValueInfo> tensors(String json) {
+        return parse(json, o -> o.entrySet().stream()
+                .map(e -> tensor(e.getKey(), e.getValue().getAsJsonObject())).toList());
     }
 
     /** The type is an element type's name, or what the value is if that is no tensor. */

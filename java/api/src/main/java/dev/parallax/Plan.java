@@ -30,6 +30,7 @@ public final class Plan {
     private Content content;
     private String json;
     private String text;
+    private List<ValueInfo> tensors;
 
     /** A plan of the core's. */
     Plan(PlanHandle handle, int unitCount) {
@@ -56,7 +57,7 @@ public final class Plan {
     /** What the JSON holds. */
     record Content(Units cut, Rule rule, double beta, int minNodes, String device, String graphDigest, List<Node> nodes,
             List<Region> regions, List<Branch> branches, List<Layer> layers, List<Unit> units, List<Alias> aliases,
-            Census census, long unknownSizes, List<ValueInfo> tensors) {}
+            Census census, long unknownSizes) {}
 
     /** A node's class by the number of its distinct neighbours; control flow is always SPLIT_MERGE. */
     public enum NodeClass {
@@ -163,9 +164,16 @@ public final class Plan {
      * @param layer the layer it lies in, or -1
      * @param region the delegate region it is, or -1
      * @param flops F, two to a multiply-accumulate
+     * @param peakBytes M, estimated: most bytes of tensors made in it that live at once (the paper's section 3.3)
+     * @param wide whether it is best run on all threads; if not, on one, beside others
+     * @param stretch in a plan of {@link Units#MIXED} the range of layers it is from: units of one stretch come before
+     *     all of the next; otherwise -1
+     * @param narrowNs in a plan of {@link Units#MIXED}: measured nanoseconds on one thread; otherwise 0
+     * @param wideNs likewise on all threads
      */
     public record Unit(int index, List<Integer> nodes, List<String> inputs, List<String> outputs,
-            List<Integer> predecessors, int branch, int layer, int region, double flops) {
+            List<Integer> predecessors, int branch, int layer, int region, double flops, long peakBytes, boolean wide,
+            int stretch, double narrowNs, double wideNs) {
         /** Copies the lists. */
         public Unit {
             nodes = List.copyOf(nodes);
@@ -338,13 +346,17 @@ public final class Plan {
      * second of the same symbol within one input is {@code batch#2}, since it often means something else.
      *
      * <p>Formulas are the simplest that fit what ONNX Runtime infers at three sets of sizes, 3 to 61 for most models:
-     * limits above those do not show. A plan of {@link Units#WHOLE} tells what the model declares, and so does one that
-     * was first asked for any of its content after its model was closed.
+     * limits above those do not show. Asked for the first time on a model's cut plans this costs those inferences. A
+     * plan of {@link Units#WHOLE} tells what the model declares, and so does one that was first asked after its model was
+     * closed.
      *
      * @return the values, inputs first, then in the order in which they are made
      */
-    public List<ValueInfo> tensors() {
-        return content().tensors();
+    public synchronized List<ValueInfo> tensors() {
+        if (tensors == null) {
+            tensors = handle == null ? List.of() : Parsing.tensors(handle.tensorsJson());
+        }
+        return tensors;
     }
 
     /**
@@ -371,11 +383,9 @@ public final class Plan {
         return text;
     }
 
-    /** The same plan of the same graph, whatever is known of its tensors. */
     @Override
     public boolean equals(Object other) {
-        return other == this || other instanceof Plan plan && (toJson().equals(plan.toJson())
-                || Parsing.planItself(toJson()).equals(Parsing.planItself(plan.toJson())));
+        return other == this || other instanceof Plan plan && toJson().equals(plan.toJson());
     }
 
     @Override

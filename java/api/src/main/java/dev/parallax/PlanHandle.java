@@ -48,6 +48,12 @@ final class PlanHandle {
         }
     }
 
+    String tensorsJson() {
+        try (Arena arena = Arena.ofConfined()) {
+            return Native.text(arena, out -> Plx.plx_plan_tensors_json(pointer, out));
+        }
+    }
+
     String text() {
         try (Arena arena = Arena.ofConfined()) {
             return Native.text(arena, out -> Plx.plx_plan_to_text(pointer, out));

@@ -31,15 +31,36 @@ public record RunReport(long runs, List<UnitRun> units, long arenaBytes, long pl
     }
 
     /**
+     * How long at least two units ran at the same time.
+     *
+     * @return nanoseconds of the last run
+     */
+    public long overlapNs() {
+        return Overlap.of(units);
+    }
+
+    /**
+     * From the start of the first unit to the end of the last.
+     *
+     * @return nanoseconds of the last run
+     */
+    public long spanNs() {
+        return units.stream().mapToLong(UnitRun::endNs).max().orElse(0)
+                - units.stream().mapToLong(UnitRun::startNs).min().orElse(0);
+    }
+
+    /**
      * One unit's run.
      *
      * @param unit index of the unit in the plan
      * @param device where it ran, such as {@code cpu}
      * @param threads how many it could use
+     * @param worker which thread it was started by: 0 is the one that called run, others are the pool's
      * @param startNs start, nanoseconds since the start of the first unit
      * @param endNs end, likewise
+     * @param bytes bytes of its outputs, as far as their sizes follow from the inputs'
      */
-    public record UnitRun(int unit, String device, int threads, long startNs, long endNs) {
+    public record UnitRun(int unit, String device, int threads, int worker, long startNs, long endNs, long bytes) {
         /**
          * How long it took.
          *

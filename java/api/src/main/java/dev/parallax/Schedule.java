@@ -19,7 +19,7 @@ import java.util.Objects;
  * }</pre>
  *
  * @param entries every unit of the plan exactly once, none before a unit it reads from
- * @param memoryBudgetBytes most bytes the session's arenas may take; 0 = no budget
+ * @param memoryBudgetBytes units start together only if their estimated peak memory fits into it; 0 = no budget
  */
 public record Schedule(List<Entry> entries, long memoryBudgetBytes) {
     /** Copies the entries and checks the budget. */
@@ -36,7 +36,7 @@ public record Schedule(List<Entry> entries, long memoryBudgetBytes) {
      *
      * @param unit index of the unit in the plan
      * @param device where it runs: 0 = CPU, no other yet
-     * @param threads 0 = all threads of the pool, 1 = one
+     * @param threads 0 = wide: all threads of the pool, and nothing beside it; 1 = narrow: one, beside other narrow ones
      * @param barrier whether everything before this entry has finished before it starts
      */
     public record Entry(int unit, int device, int threads, boolean barrier) {

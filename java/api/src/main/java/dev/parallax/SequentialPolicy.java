@@ -3,7 +3,7 @@ package dev.parallax;
 import java.util.stream.IntStream;
 
 /**
- * The units in the plan's own order, one by one, each with all threads and without a memory budget.
+ * The units in the plan's own order, one by one, each with all threads.
  *
  * <p><b>Lifetime</b> and <b>Threads</b>: stateless, one instance for all.
  *
@@ -20,7 +20,13 @@ public final class SequentialPolicy implements SchedulerPolicy {
 
     @Override
     public Schedule schedule(Plan plan, DeviceState state) {
-        return new Schedule(IntStream.range(0, plan.unitCount()).mapToObj(Schedule.Entry::of).toList(), 0);
+        return new Schedule(IntStream.range(0, plan.unitCount()).mapToObj(Schedule.Entry::of).toList(),
+                state.memoryBudgetBytes());
+    }
+
+    @Override
+    public boolean watchesDevice() {
+        return false;
     }
 
     @Override

@@ -49,7 +49,8 @@ public final class Session implements AutoCloseable {
     private final Object pointerLock = new Object();  // for cancel, which must not wait for a run
     private final ModelInfo model;
     private final Plan plan;
-    private final Schedule schedule;
+    private Schedule schedule;  // under the lock
+    private final Steering steering;
     private final ModelMemory memory;  // null for a model from a file
     private final Input[] inputs;
     private final Output[] outputs;
@@ -89,11 +90,13 @@ public final class Session implements AutoCloseable {
     }
 
     /** Takes over the pointer. */
-    Session(MemorySegment pointer, ModelInfo model, Plan plan, Schedule schedule, ModelMemory memory) {
+    Session(MemorySegment pointer, ModelInfo model, Plan plan, Schedule schedule, Steering steering,
+            ModelMemory memory) {
         this.pointer = pointer;
         this.model = model;
         this.plan = plan;
         this.schedule = schedule;
+        this.steering = steering;
         this.memory = memory == null ? null : memory.share();
         this.inputs = model.inputs().stream().map(Input::new).toArray(Input[]::new);
         this.outputs = model.outputs().stream().map(Output::new).toArray(Output[]::new);
@@ -130,10 +133,15 @@ public final class Session implements AutoCloseable {
     /**
      * The order in which the units run.
      *
-     * @return what the policy decided; may be asked after {@link #close()}
+     * @return what the policy decided last; may be asked after {@link #close()}
      */
     public Schedule schedule() {
-        return schedule;
+        lock.lock();
+        try {
+            return schedule;
+        } finally {
+            lock.unlock();
+        }
     }
 
     // ---- inputs ---------------------------------------------------------------------------------------------------
@@ -432,6 +440,9 @@ public final class Session implements AutoCloseable {
         try {
             checkOpen();
             checkBound();
+            if (steering.isDue()) {
+                reschedule();
+            }
             long status = Native.run(pointer, runInfo);
             if (status != 0) {
                 dropOutputs();
@@ -447,6 +458,55 @@ public final class Session implements AutoCloseable {
             }
         } finally {
             lock.unlock();
+        }
+    }
+
+    /** Asks the policy anew if the machine has changed. A refusal leaves the former schedule, and fails the run. */
+    private void reschedule() {
+        DeviceState state = steering.look();
+        if (state == null) {
+            return;
+        }
+        Schedule next = Schedule.ask(steering.policy, plan, state);
+        if (next.equals(schedule)) {
+            return;
+        }
+        dropOutputs();
+        try (Arena call = Arena.ofConfined()) {
+            MemorySegment block = next.toBlock(call);
+            Native.check(Plx.plx_session_set_schedule(pointer, block, block.byteSize()));
+        }
+        schedule = next;
+    }
+
+    /** When a policy is asked again: see {@link SchedulerPolicy#watchesDevice()}. */
+    static final class Steering {
+        private static final long INTERVAL_NS = 1_000_000_000;
+
+        private final SchedulerPolicy policy;
+        private final boolean watches;
+        private DeviceState state;  // which the present schedule was made for
+        private long looked = System.nanoTime();
+
+        Steering(SchedulerPolicy policy, DeviceState state) {
+            this.policy = policy;
+            this.watches = policy.watchesDevice();
+            this.state = state;
+        }
+
+        private boolean isDue() {
+            return watches && System.nanoTime() - looked >= INTERVAL_NS;
+        }
+
+        /** The machine's state if it has changed enough to matter, else null. */
+        private DeviceState look() {
+            DeviceState now = DeviceState.current(state.poolThreads(), state.memoryBudgetBytes());
+            looked = System.nanoTime();
+            if (!now.differsFrom(state)) {
+                return null;
+            }
+            state = now;
+            return now;
         }
     }
 

@@ -16,16 +16,23 @@ import java.util.Objects;
  * @param plan the plan to compile, or null
  * @param threads 0 = the engine's pool; 1 = the calling thread alone; no other number
  * @param policy who decides the order of the units; {@link SequentialPolicy} by default
+ * @param memoryBudgetBytes units start together only if the plan's estimates of their peak memory fit into it; one alone
+ *     always starts. 0 = no budget, the default. It steers by estimates for now: nothing is refused memory
  */
-public record SessionOptions(PlanOptions planOptions, Plan plan, int threads, SchedulerPolicy policy) {
+public record SessionOptions(PlanOptions planOptions, Plan plan, int threads, SchedulerPolicy policy,
+        long memoryBudgetBytes) {
     /** The whole graph as one unit, on the engine's pool. */
     public static final SessionOptions DEFAULT =
-            new SessionOptions(PlanOptions.DEFAULT, null, 0, SequentialPolicy.INSTANCE);
+            new SessionOptions(PlanOptions.DEFAULT, null, 0, SequentialPolicy.INSTANCE, 0);
 
     /** Checks the values. */
     public SessionOptions {
         Objects.requireNonNull(planOptions, "planOptions");
         Objects.requireNonNull(policy, "policy");
+        if (memoryBudgetBytes < 0) {
+            throw new ParallaxException(ErrorCode.INVALID_ARGUMENT, "a memory budget of " + memoryBudgetBytes
+                    + " bytes; give 0 for none, or a positive number");
+        }
         if (threads != 0 && threads != 1) {
             throw new ParallaxException(ErrorCode.INVALID_ARGUMENT, "threads of a session is " + threads
                     + "; give 0 for the engine's pool, which EngineOptions.threads sizes, or 1 for the caller alone");
@@ -47,6 +54,7 @@ public record SessionOptions(PlanOptions planOptions, Plan plan, int threads, Sc
         private Plan plan;
         private int threads;
         private SchedulerPolicy policy = SequentialPolicy.INSTANCE;
+        private long memoryBudgetBytes;
 
         private Builder() {}
 
@@ -106,12 +114,23 @@ public record SessionOptions(PlanOptions planOptions, Plan plan, int threads, Sc
         }
 
         /**
+         * Sets {@link SessionOptions#memoryBudgetBytes()}.
+         *
+         * @param value bytes, or 0 for no budget
+         * @return this
+         */
+        public Builder memoryBudgetBytes(long value) {
+            memoryBudgetBytes = value;
+            return this;
+        }
+
+        /**
          * The options.
          *
          * @return a checked value
          */
         public SessionOptions build() {
-            return new SessionOptions(planOptions, plan, threads, policy);
+            return new SessionOptions(planOptions, plan, threads, policy, memoryBudgetBytes);
         }
     }
 }

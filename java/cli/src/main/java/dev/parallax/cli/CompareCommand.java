@@ -45,7 +45,8 @@ final class CompareCommand implements Callable<Integer> {
     private ModelArguments model;
 
     @Option(names = "--units", paramLabel = "CUT", defaultValue = "all",
-            description = "How fine the cut is: whole, layers, branches, nodes, or all in turn (default).")
+            description = "How fine the cut is: whole, layers, branches, nodes, mixed (measured first), or all in "
+                    + "turn (default).")
     private String units;
 
     @Option(names = "--rtol", paramLabel = "R",
@@ -80,6 +81,10 @@ final class CompareCommand implements Callable<Integer> {
             throw new BadInputException("--runs " + runs + " is negative; give 0 for no timing, or more");
         }
         Console.checkWritable(json, "--json");
+        Console.checkWritable(model.trace, "--trace");
+        if (model.trace != null && cuts.size() > 1) {
+            throw new BadInputException("--trace shows one cut; name it with --units");
+        }
         PrintStream out = console.out();
         List<Result> results = new ArrayList<>();
         try (Arena arena = Arena.ofShared(); Engine engine = model.engine(); Model loaded = engine.load(model.path)) {
@@ -135,8 +140,7 @@ final class CompareCommand implements Callable<Integer> {
     }
 
     private Result compare(Model loaded, Inputs inputs, Units cut, Reference reference, Map<String, Tensor> expected) {
-        SessionOptions options = SessionOptions.builder().plan(model.plan(cut, inputs.resolved()).build())
-                .policy(model.policy).build();
+        SessionOptions options = model.session(model.plan(cut, inputs.resolved()).build());
         long start = System.nanoTime();
         try (Session session = loaded.session(options)) {
             double made = System.nanoTime() - start;
@@ -154,6 +158,7 @@ final class CompareCommand implements Callable<Integer> {
             for (int i = 0; i < first.size(); i++) {
                 worse.add(first.get(i).worse(last.get(i)));
             }
+            model.writeTrace(console, session);
             return new Result(cut, session.plan().units().size(), made, worse, timing);
         } catch (ParallaxException e) {
             throw new ParallaxException(e.code(), "units " + ModelArguments.UnitsConverter.text(cut) + ": "

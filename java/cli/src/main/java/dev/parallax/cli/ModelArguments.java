@@ -1,11 +1,16 @@
 package dev.parallax.cli;
 
+import dev.parallax.DataflowPolicy;
 import dev.parallax.Engine;
 import dev.parallax.EngineOptions;
 import dev.parallax.Model;
+import dev.parallax.PaperPolicy;
 import dev.parallax.PlanOptions;
 import dev.parallax.SchedulerPolicy;
 import dev.parallax.SequentialPolicy;
+import dev.parallax.Session;
+import dev.parallax.SessionOptions;
+import dev.parallax.Trace;
 import dev.parallax.Units;
 import dev.parallax.ValueInfo;
 import java.lang.foreign.Arena;
@@ -44,8 +49,32 @@ final class ModelArguments {
     int threads;
 
     @Option(names = "--policy", paramLabel = "NAME", defaultValue = "sequential", converter = PolicyConverter.class,
-            description = "Who orders the units: sequential, one by one in the plan's order (default).")
+            description = "Who orders the units: sequential, one by one with all threads (default); paper, layer by "
+                    + "layer, the parallel branches of each side by side; dataflow, side by side whatever is ready, "
+                    + "critical path first.")
     SchedulerPolicy policy;
+
+    @Option(names = "--memory-budget", paramLabel = "BYTES", defaultValue = "0",
+            description = "Units start together only if their estimated peak memory fits into it, such as 50000000 or "
+                    + "50M; 0 is no budget (default). It steers by estimates: nothing is refused memory yet.",
+            converter = BytesConverter.class)
+    long memoryBudget;
+
+    @Option(names = "--trace", paramLabel = "FILE",
+            description = "Write when the units of the last run ran, and where, as Chrome trace events (for Perfetto).")
+    Path trace;
+
+    /** Session options of these arguments for a plan. */
+    SessionOptions session(PlanOptions plan) {
+        return SessionOptions.builder().plan(plan).policy(policy).memoryBudgetBytes(memoryBudget).build();
+    }
+
+    /** Writes the trace of a session's last run, if one is wanted. */
+    void writeTrace(Console console, Session session) {
+        if (trace != null) {
+            console.writeText(trace, Trace.of(session.plan(), session.report()).toChromeJson());
+        }
+    }
 
     Engine engine() {
         if (threads < 0) {
@@ -76,12 +105,13 @@ final class ModelArguments {
         return path.getFileName().toString().replaceFirst("\\.onnx$", "");
     }
 
-    /** whole, layers, branches or nodes. */
+    /** whole, layers, branches, nodes or mixed. */
     static final class UnitsConverter implements ITypeConverter<Units> {
         @Override
         public Units convert(String text) {
             return Arrays.stream(Units.values()).filter(u -> text(u).equals(text)).findFirst().orElseThrow(
-                    () -> new BadInputException("--units " + text + " is not one of whole, layers, branches, nodes"));
+                    () -> new BadInputException("--units " + text + " is not one of whole, layers, branches, nodes, "
+                            + "mixed"));
         }
 
         static String text(Units units) {
@@ -89,13 +119,42 @@ final class ModelArguments {
         }
     }
 
+    /** sequential, paper or dataflow. */
     static final class PolicyConverter implements ITypeConverter<SchedulerPolicy> {
         @Override
         public SchedulerPolicy convert(String text) {
-            if (text.equals("sequential")) {
-                return SequentialPolicy.INSTANCE;
+            return switch (text) {
+                case "sequential" -> SequentialPolicy.INSTANCE;
+                case "paper" -> new PaperPolicy();
+                case "dataflow" -> DataflowPolicy.INSTANCE;
+                default -> throw new BadInputException("--policy " + text
+                        + " is not one of sequential, paper, dataflow");
+            };
+        }
+
+        static String text(SchedulerPolicy policy) {
+            return policy == SequentialPolicy.INSTANCE ? "sequential"
+                    : policy == DataflowPolicy.INSTANCE ? "dataflow" : "paper";
+        }
+    }
+
+    /** Bytes with an optional K, M or G: powers of 1000, as board makers count. */
+    static final class BytesConverter implements ITypeConverter<Long> {
+        @Override
+        public Long convert(String text) {
+            try {
+                char last = text.isEmpty() ? '0' : Character.toUpperCase(text.charAt(text.length() - 1));
+                long unit = last == 'K' ? 1_000L : last == 'M' ? 1_000_000L : last == 'G' ? 1_000_000_000L : 1;
+                String digits = unit == 1 ? text : text.substring(0, text.length() - 1);
+                long bytes = Math.multiplyExact(Long.parseLong(digits), unit);
+                if (bytes >= 0) {
+                    return bytes;
+                }
+            } catch (ArithmeticException | NumberFormatException e) {
+                // said below
             }
-            throw new BadInputException("--policy " + text + " is not known; there is sequential");
+            throw new BadInputException("--memory-budget " + text
+                    + " is no number of bytes; give one such as 50000000, 50M or 1G");
         }
     }
 }

@@ -39,7 +39,7 @@ final class PlanCommand implements Callable<Integer> {
 
     @Option(names = "--units", paramLabel = "CUT", defaultValue = "branches",
             converter = ModelArguments.UnitsConverter.class,
-            description = "How fine the cut is: whole, layers, branches (default) or nodes.")
+            description = "How fine the cut is: whole, layers, branches (default), nodes or mixed.")
     private Units units;
 
     @Option(names = "--rule", paramLabel = "RULE", defaultValue = "paper", converter = RuleConverter.class,

@@ -7,7 +7,6 @@ import dev.parallax.Engine;
 import dev.parallax.Model;
 import dev.parallax.RunReport;
 import dev.parallax.Session;
-import dev.parallax.SessionOptions;
 import dev.parallax.Tensor;
 import dev.parallax.Units;
 import java.lang.foreign.Arena;
@@ -32,7 +31,7 @@ final class RunCommand implements Callable<Integer> {
 
     @Option(names = "--units", paramLabel = "CUT", defaultValue = "whole",
             converter = ModelArguments.UnitsConverter.class,
-            description = "How fine the cut is: whole (default), layers, branches or nodes.")
+            description = "How fine the cut is: whole (default), layers, branches, nodes, or mixed (measured first).")
     private Units units;
 
     @Option(names = "--runs", paramLabel = "K", defaultValue = "1", description = "How often to run (default: 1).")
@@ -57,12 +56,11 @@ final class RunCommand implements Callable<Integer> {
             Console.makeFolder(outputDir, "--output-dir");
         }
         Console.checkWritable(json, "--json");
+        Console.checkWritable(model.trace, "--trace");
         try (Arena arena = Arena.ofShared(); Engine engine = model.engine(); Model loaded = engine.load(model.path)) {
             Inputs inputs = model.inputs(loaded, arena);
             inputs.print(console.out());
-            SessionOptions options = SessionOptions.builder().plan(model.plan(units, inputs.resolved()).build())
-                    .policy(model.policy).build();
-            try (Session session = loaded.session(options)) {
+            try (Session session = loaded.session(model.session(model.plan(units, inputs.resolved()).build()))) {
                 Runs.bind(session, inputs.arrays());
                 double first = Timing.time(session::run);
                 double[] times = new double[runs - 1];
@@ -92,6 +90,11 @@ final class RunCommand implements Callable<Integer> {
         console.out().println("Time: " + Text.nanos(first) + " for the first run" + median + ", "
                 + Text.count(threads, "thread"));
         Runs.printReport(console.out(), session, SHOWN_UNITS, threads);
+        if (model.memoryBudget > 0) {
+            console.out().println("Memory budget: " + Text.bytes(model.memoryBudget) + " steered which units ran "
+                    + "together, by estimates; nothing is refused memory yet");
+        }
+        model.writeTrace(console, session);
         if (outputDir != null) {
             write(outputs);
         }
@@ -161,8 +164,10 @@ final class RunCommand implements Callable<Integer> {
             unit.addProperty("unit", run.unit());
             unit.addProperty("device", run.device());
             unit.addProperty("threads", run.threads() == 0 ? threads : run.threads());
+            unit.addProperty("worker", run.worker());
             unit.addProperty("start_ns", run.startNs());
             unit.addProperty("end_ns", run.endNs());
+            unit.addProperty("bytes", run.bytes());
             ran.add(unit);
         }
         all.add("ran", ran);

@@ -37,12 +37,17 @@ final class Runs {
                 + devices.entrySet().stream().map(d -> d.getKey() + " (" + Text.nanos(d.getValue()) + ")")
                         .collect(Collectors.joining(", "))
                 + (report.aliases() > 0 ? "; " + Text.count(report.aliases(), "view operator") + " cost nothing" : ""));
-        Text.Table table = new Text.Table("unit", "device", ">threads", ">time", ">nodes", "operators");
+        long overlap = report.overlapNs();
+        if (report.units().size() > 1) {
+            out.println("Side by side: " + (overlap == 0 ? "never" : Text.nanos(overlap) + " of "
+                    + Text.nanos(report.spanNs())));
+        }
+        Text.Table table = new Text.Table("unit", "device", ">threads", ">worker", ">time", ">nodes", "operators");
         List<RunReport.UnitRun> longest = report.units().stream()
                 .sorted(Comparator.comparingLong(RunReport.UnitRun::durationNs).reversed()).limit(shown).toList();
         for (RunReport.UnitRun run : longest) {
             Plan.Unit unit = plan.units().get(run.unit());
-            table.row(run.unit(), run.device(), run.threads() == 0 ? poolThreads : run.threads(),
+            table.row(run.unit(), run.device(), run.threads() == 0 ? poolThreads : run.threads(), run.worker(),
                     Text.nanos(run.durationNs()), unit.nodes().size(), operators(plan, unit.nodes()));
         }
         table.print(out, "  ");

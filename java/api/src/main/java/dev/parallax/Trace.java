@@ -1,0 +1,86 @@
+package dev.parallax;
+
+import com.google.gson.stream.JsonWriter;
+import java.io.IOException;
+import java.io.StringWriter;
+import java.io.UncheckedIOException;
+import java.util.List;
+import java.util.TreeSet;
+
+/**
+ * What ran where and when, in the form that trace viewers read: Chrome's trace events, which Perfetto
+ * (ui.perfetto.dev) and chrome://tracing open.
+ *
+ * <p>One line per worker, 0 being the thread that called run. A unit is one slice, named after its first operator; its
+ * arguments are unit, nodes, branch, layer, device, threads and bytes of its outputs.
+ *
+ * <p><b>Lifetime</b> and <b>Threads</b>: an immutable value.
+ *
+ * <p><b>Example</b>
+ * <pre>{@code
+ * session.run();
+ * Files.writeString(Path.of("trace.json"), Trace.of(session.plan(), session.report()).toChromeJson());
+ * }</pre>
+ *
+ * @param plan the plan that ran
+ * @param report of the run
+ */
+public record Trace(Plan plan, RunReport report) {
+    /**
+     * The trace of a session's last run.
+     *
+     * @param plan the session's plan
+     * @param report the session's report
+     * @return the trace
+     */
+    public static Trace of(Plan plan, RunReport report) {
+        return new Trace(plan, report);
+    }
+
+    /**
+     * The trace as Chrome's trace event JSON, times in microseconds with three decimals.
+     *
+     * @return JSON
+     */
+    public String toChromeJson() {
+        StringWriter text = new StringWriter();
+        try (JsonWriter json = new JsonWriter(text)) {
+            json.beginObject().name("displayTimeUnit").value("ns").name("traceEvents").beginArray();
+            TreeSet<Integer> workers = new TreeSet<>();
+            report.units().forEach(run -> workers.add(run.worker()));
+            for (int worker : workers) {
+                json.beginObject().name("ph").value("M").name("name").value("thread_name").name("pid").value(1)
+                        .name("tid").value(worker).name("args").beginObject().name("name")
+                        .value(worker == 0 ? "caller" : "pool thread " + worker).endObject().endObject();
+            }
+            List<Plan.Unit> units = plan.units();
+            for (RunReport.UnitRun run : report.units()) {
+                Plan.Unit unit = units.get(run.unit());
+                json.beginObject().name("ph").value("X").name("cat").value("unit").name("name").value(name(unit))
+                        .name("pid").value(1).name("tid").value(run.worker()).name("ts").value(run.startNs() / 1e3)
+                        .name("dur").value(run.durationNs() / 1e3);
+                json.name("args").beginObject().name("unit").value(run.unit()).name("nodes").beginArray();
+                for (int node : unit.nodes()) {
+                    Plan.Node n = plan.nodes().get(node);
+                    json.value(n.operator() + (n.name().isEmpty() ? "" : " " + n.name()));
+                }
+                json.endArray().name("branch").value(unit.branch()).name("layer").value(unit.layer())
+                        .name("device").value(run.device()).name("threads").value(run.threads())
+                        .name("bytes").value(run.bytes()).endObject().endObject();
+            }
+            json.endArray().endObject();
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);  // a StringWriter throws none
+        }
+        return text.toString();
+    }
+
+    private String name(Plan.Unit unit) {
+        if (unit.nodes().isEmpty()) {
+            return "unit " + unit.index();
+        }
+        String operator = plan.nodes().get(unit.nodes().get(0)).operator();
+        int more = unit.nodes().size() - 1;
+        return "unit " + unit.index() + ": " + operator + (more > 0 ? " +" + more : "");
+    }
+}
