@@ -105,7 +105,7 @@ TEST(PlanJson, HasSchemaVersionAndNames) {
   const Built g = graph();
   const json j = json::parse(to_json(g.graph, plan_of(g)));
   EXPECT_EQ(j["schema"], "parallax-plan");
-  EXPECT_EQ(j["version"], 1);
+  EXPECT_EQ(j["version"], 2);
   ASSERT_EQ(j["nodes"].size(), g.graph.nodes.size());
   EXPECT_EQ(j["nodes"][0]["name"], g.graph.nodes[0].name);
   EXPECT_EQ(j["nodes"][0]["op"], g.graph.nodes[0].op_type);
@@ -170,7 +170,7 @@ TEST(PlanJson, ErrorsNameThePlace) {
   EXPECT_EQ(error_of(g, "[]"), "plan: top level: expected an object, found array");
   EXPECT_EQ(error_of(g, "{}"), "plan: top level: 'schema' is missing");
   EXPECT_EQ(broken([](json& j) { j["schema"] = "x"; }), "plan: schema: expected 'parallax-plan'");
-  EXPECT_EQ(broken([](json& j) { j["version"] = 2; }), "plan: version: this version of Parallax reads 1, not 2");
+  EXPECT_EQ(broken([](json& j) { j["version"] = 3; }), "plan: version: this version of Parallax reads 2, not 3");
   EXPECT_EQ(broken([](json& j) { j.erase("units"); }), "plan: top level: 'units' is missing");
   EXPECT_EQ(broken([](json& j) { j["units"] = 3; }), "plan: units: expected an array, found 3");
   EXPECT_EQ(broken([](json& j) { j["units"][1]["nodes"][0] = "a"; }),
@@ -189,7 +189,7 @@ TEST(PlanJson, ErrorsNameThePlace) {
   EXPECT_EQ(broken([](json& j) { j["regions"][0]["accepted"] = 1; }),
             "plan: regions[0].accepted: expected true or false, found 1");
   EXPECT_EQ(broken([](json& j) { j["options"]["units"] = "all"; }),
-            "plan: options.units: expected one of 'whole', 'layers', 'branches', 'nodes', found \"all\"");
+            "plan: options.units: expected one of 'whole', 'layers', 'branches', 'nodes', 'mixed', found \"all\"");
   EXPECT_EQ(broken([](json& j) { j["options"]["device"]["speed"] = 1; }).substr(0, 43),
             "plan: options.device: unknown key 'speed'; ");
   EXPECT_NE(broken([](json& j) { j["graph_digest"] = "ff"; }).find("made for another graph"), std::string::npos);

@@ -64,10 +64,11 @@ Result<ExecutorCosts> measure_executor(const std::shared_ptr<ort::Runtime>& runt
       forks.push_back(static_cast<double>(now_ns() - start));
     }
   }
-  // Task 0 is short and task 1 long, so one worker waits; then both successors of 1 start, one of them over there.
+  // Task 0 is short and task 1 long, so one worker waits; then both successors of 1 start, one of them over there if it
+  // lasts longer than the way.
   const auto latency = [&](int64_t long_ns) -> Result<double> {
     Waiting work;
-    work.lengths_ns = {1'000, long_ns, 10'000, 10'000};
+    work.lengths_ns = {1'000, long_ns, long_ns, long_ns};
     work.ran.resize(4);
     std::vector<Task> tasks(4);
     tasks[2].predecessors = {1};

@@ -18,7 +18,7 @@ import org.junit.jupiter.api.Test;
 class ScheduleTest {
     /** Units 0 to 3: 1 and 2 read from 0, 3 reads from both. */
     static final String DIAMOND = """
-            {"schema":"parallax-plan","version":1,"graph":"diamond","graph_digest":"abc",
+            {"schema":"parallax-plan","version":2,"graph":"diamond","graph_digest":"abc",
              "options":{"units":"nodes","rule":"relaxed","beta":1.5,"min_nodes":3,"device":null},
              "census":{"nodes":4,"branches":4,"layers":3,"parallel_layers":1,"most_branches":2},"unknown_sizes":0,
              "nodes":[{"name":"r","op":"Relu","class":"splitter"},{"name":"s","op":"Sigmoid","class":"sequential"},
@@ -29,16 +29,18 @@ class ScheduleTest {
              "layers":[{"branches":[0],"groups":[],"reason":"one branch"},
                        {"branches":[1,2],"groups":[[1,2]],"reason":""}],
              "units":[{"nodes":[0],"inputs":[0],"input_names":["x"],"outputs":[1],"output_names":["a"],
-                       "predecessors":[],"branch":0,"layer":0,"region":-1,"flops":8},
+                       "predecessors":[],"branch":0,"layer":0,"region":-1,"flops":8,"peak_bytes":64,
+                       "wide":true,"stretch":-1,"narrow_ns":0,"wide_ns":0},
                       {"nodes":[1],"inputs":[1],"input_names":["a"],"outputs":[2],"output_names":["b"],
-                       "predecessors":[0],"branch":1,"layer":1,"region":-1,"flops":8},
+                       "predecessors":[0],"branch":1,"layer":1,"region":-1,"flops":8,"peak_bytes":100,
+                       "wide":false,"stretch":-1,"narrow_ns":0,"wide_ns":0},
                       {"nodes":[2],"inputs":[1],"input_names":["a"],"outputs":[3],"output_names":["c"],
-                       "predecessors":[0],"branch":2,"layer":1,"region":-1,"flops":8},
+                       "predecessors":[0],"branch":2,"layer":1,"region":-1,"flops":8,"peak_bytes":60,
+                       "wide":false,"stretch":-1,"narrow_ns":0,"wide_ns":0},
                       {"nodes":[3],"inputs":[2,3],"input_names":["b","c"],"outputs":[4],"output_names":["y"],
-                       "predecessors":[1,2],"branch":3,"layer":2,"region":-1,"flops":8}],
-             "aliases":[{"node":7,"name":"v","input_name":"y","output_name":"z"}],
-             "tensors":{"x":{"type":"float32","shape":["n",2,"2*n+1","?"]},"q":{"type":"int64","shape":[]},
-                        "s":{"type":"sequence","shape":null},"u":{"type":"undefined","shape":null}}}""";
+                       "predecessors":[1,2],"branch":3,"layer":2,"region":-1,"flops":8,"peak_bytes":64,
+                       "wide":true,"stretch":-1,"narrow_ns":0,"wide_ns":0}],
+             "aliases":[{"node":7,"name":"v","input_name":"y","output_name":"z"}]}""";
 
     private final Plan plan = new Plan(Parsing.plan(DIAMOND), DIAMOND, "text");
     private final DeviceState state = new DeviceState(2, 1 << 30, 2);
@@ -71,10 +73,10 @@ class ScheduleTest {
                         List.of(Dimension.symbol("n"), Dimension.of(2), Dimension.symbol("2*n+1"), Dimension.UNKNOWN)),
                 new ValueInfo("q", ValueKind.TENSOR, ElementType.INT64, List.of()),
                 new ValueInfo("s", ValueKind.SEQUENCE, ElementType.UNDEFINED, null),
-                new ValueInfo("u", ValueKind.TENSOR, ElementType.UNDEFINED, null)), plan.tensors());
+                new ValueInfo("u", ValueKind.TENSOR, ElementType.UNDEFINED, null)), Parsing.tensors("""
+                        {"x":{"type":"float32","shape":["n",2,"2*n+1","?"]},"q":{"type":"int64","shape":[]},
+                         "s":{"type":"sequence","shape":null},"u":{"type":"undefined","shape":null}}"""));
         assertEquals(plan, new Plan(Parsing.plan(DIAMOND), DIAMOND, "text"));
-        String other = DIAMOND.replace("2*n+1", "2*n");
-        assertEquals(plan, new Plan(Parsing.plan(other), other, "text"));
         String cut = DIAMOND.replace("\"layers\":3", "\"layers\":2");
         assertNotEquals(plan, new Plan(Parsing.plan(cut), cut, "text"));
     }

@@ -1,0 +1,285 @@
+// The executor on the real pool, with tasks that only note that they ran.
+#include "plx/schedule/executor.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <atomic>
+#include <functional>
+#include <chrono>
+#include <random>
+#include <thread>
+
+#include "plx/ort/plain_testing.h"
+#include "plx/schedule/overheads.h"
+
+namespace plx::schedule {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// Notes when each task ran and checks that what it waits for had ended.
+struct Notes final : Executor::Work {
+  struct Note {
+    std::atomic<int> runs{0};
+    std::atomic<bool> ended{false};
+    std::atomic<int> worker{-1};
+    std::atomic<int64_t> sequence{-1};  // of starts
+  };
+  explicit Notes(std::vector<Task> list) : tasks(std::move(list)), notes(tasks.size()) {}
+
+  Status run_task(int task, int worker) override {
+    notes[task].sequence = next++;
+    const int now = ++running;
+    for (int seen = most_running; now > seen && !most_running.compare_exchange_weak(seen, now);) {}
+    bytes += static_cast<int64_t>(tasks[task].bytes);
+    const int64_t in_use = bytes;
+    for (int64_t seen = most_bytes; in_use > seen && !most_bytes.compare_exchange_weak(seen, in_use);) {}
+    for (const int p : tasks[task].predecessors) early += notes[p].ended ? 0 : 1;
+    if (on_run) on_run(task);
+    notes[task].worker = worker;
+    ++notes[task].runs;
+    bytes -= static_cast<int64_t>(tasks[task].bytes);
+    --running;
+    notes[task].ended = true;
+    if (task == failing) return fail(Code::kRunFailed, "task ", task, " fails");
+    return {};
+  }
+
+  void reset() {
+    for (Note& note : notes) {
+      note.runs = 0;
+      note.ended = false;
+      note.sequence = -1;
+    }
+    next = 0;
+    most_running = 0;
+    most_bytes = 0;
+  }
+
+  std::vector<Task> tasks;
+  std::vector<Note> notes;
+  std::function<void(int)> on_run;
+  int failing = -1;
+  std::atomic<int64_t> next{0};
+  std::atomic<int> running{0};
+  std::atomic<int> most_running{0};
+  std::atomic<int64_t> bytes{0};
+  std::atomic<int64_t> most_bytes{0};
+  std::atomic<int> early{0};
+};
+
+class OnThePool : public ::testing::Test {
+ protected:
+  OnThePool() : runtime_(ort::testing::runtime()) {
+    auto crew = runtime_->crew();
+    if (!crew) throw std::runtime_error(crew.error().message);
+    crew_ = *crew;
+    auto entrance = crew_->entrance();
+    if (!entrance) throw std::runtime_error(entrance.error().message);
+    entrance_ = entrance.take();
+  }
+  Status run(Executor& executor, Notes& notes) {
+    notes.reset();
+    const ort::Crew::Shift shift(crew_);
+    return executor.run(notes, entrance_.get());
+  }
+
+  std::shared_ptr<ort::Runtime> runtime_;
+  ort::Crew* crew_ = nullptr;
+  std::unique_ptr<ort::Crew::Entrance> entrance_;
+};
+
+Task after(std::vector<int> predecessors) {
+  Task task;
+  task.predecessors = std::move(predecessors);
+  return task;
+}
+
+// Waits until both have come, so that it only ends if they run at the same time.
+struct Rendezvous {
+  std::atomic<int> arrived{0};
+  void wait() {
+    ++arrived;
+    const auto late = Clock::now() + std::chrono::seconds(30);
+    while (arrived < 2 && Clock::now() < late) std::this_thread::yield();
+    EXPECT_EQ(arrived, 2);
+  }
+};
+
+TEST_F(OnThePool, TasksThatAreReadyRunAtTheSameTime) {
+  Notes notes({Task{}, after({0}), after({0}), after({1, 2})});
+  Executor executor(notes.tasks, 2, 0);
+  EXPECT_TRUE(executor.parallel());
+  Rendezvous both;
+  notes.on_run = [&](int task) {
+    if (task == 1 || task == 2) both.wait();
+  };
+  ASSERT_TRUE(run(executor, notes));
+  EXPECT_EQ(notes.most_running, 2);
+  EXPECT_NE(notes.notes[1].worker, notes.notes[2].worker);
+  EXPECT_EQ(std::min<int>(notes.notes[1].worker, notes.notes[2].worker), 0);
+  EXPECT_EQ(notes.early, 0);
+}
+
+TEST_F(OnThePool, ChainsWideTasksAndBarriersAreNotParallel) {
+  Task wide;
+  wide.wide = true;
+  Task barrier;
+  barrier.barrier = true;
+  Task instant;
+  instant.instant = true;
+  EXPECT_FALSE(Executor({Task{}, after({0}), after({1})}, 2, 0).parallel());
+  EXPECT_FALSE(Executor({wide, wide, wide}, 2, 0).parallel());
+  EXPECT_TRUE(Executor({wide, wide, wide}, 2, 0).wide());
+  EXPECT_FALSE(Executor({Task{}, barrier, barrier}, 2, 0).parallel());
+  EXPECT_FALSE(Executor({Task{}, instant, instant}, 2, 0).parallel());
+  EXPECT_FALSE(Executor({Task{}, Task{}}, 1, 0).parallel());
+  EXPECT_FALSE(Executor({}, 2, 0).parallel());
+  EXPECT_TRUE(Executor({wide, Task{}, Task{}, wide}, 2, 0).parallel());
+}
+
+TEST_F(OnThePool, OrderedSaysWhatHasEndedForSure) {
+  Task wide = after({0});
+  wide.wide = true;
+  Task barrier;
+  barrier.barrier = true;
+  //                0       1           2 wide 3       4           5        6 barrier
+  Executor executor({Task{}, after({0}), wide, Task{}, after({3}), Task{}, barrier}, 2, 0);
+  EXPECT_TRUE(executor.ordered(0, 1));
+  EXPECT_TRUE(executor.ordered(1, 2));   // before a wide one
+  EXPECT_TRUE(executor.ordered(1, 3));   // and across it
+  EXPECT_TRUE(executor.ordered(3, 4));
+  EXPECT_FALSE(executor.ordered(4, 5));  // side by side
+  EXPECT_FALSE(executor.ordered(5, 4));
+  EXPECT_TRUE(executor.ordered(5, 6));
+  EXPECT_TRUE(executor.ordered(4, 6));
+}
+
+TEST_F(OnThePool, AWideTaskHasThePoolToItself) {
+  std::vector<Task> tasks(8);
+  tasks[3].wide = true;
+  Notes notes(tasks);
+  Executor executor(tasks, 2, 0);
+  std::atomic<int> beside{0};
+  notes.on_run = [&](int task) {
+    if (task == 3) beside = notes.running - 1;
+  };
+  for (int i = 0; i < 200; ++i) {
+    ASSERT_TRUE(run(executor, notes));
+    ASSERT_EQ(beside, 0);
+    ASSERT_EQ(notes.notes[3].worker, 0);
+    for (int t = 0; t < 3; ++t) ASSERT_LT(notes.notes[t].sequence, notes.notes[3].sequence);
+    for (int t = 4; t < 8; ++t) ASSERT_GT(notes.notes[t].sequence, notes.notes[3].sequence);
+  }
+}
+
+TEST_F(OnThePool, ReadyTasksStartInScheduleOrder) {
+  Notes notes(std::vector<Task>(6));
+  Executor executor(notes.tasks, 2, 0);
+  for (int i = 0; i < 200; ++i) {
+    ASSERT_TRUE(run(executor, notes));
+    // Between workers only taking a task is in order, not the moment at which it notes that it runs.
+    for (int a = 0; a < 6; ++a) {
+      for (int b = a + 1; b < 6; ++b) {
+        if (notes.notes[a].worker == notes.notes[b].worker) {
+          ASSERT_LT(notes.notes[a].sequence, notes.notes[b].sequence);
+        }
+      }
+    }
+  }
+}
+
+TEST_F(OnThePool, ABudgetLimitsWhatRunsTogetherAndOneAloneAlwaysStarts) {
+  std::vector<Task> tasks(6);
+  for (Task& task : tasks) task.bytes = 60;
+  tasks[5].bytes = 1000;
+  Notes notes(tasks);
+  for (const uint64_t budget : {uint64_t{100}, uint64_t{1}}) {
+    Executor executor(tasks, 2, budget);
+    for (int i = 0; i < 50; ++i) {
+      ASSERT_TRUE(run(executor, notes));
+      ASSERT_EQ(notes.most_running, 1);
+    }
+  }
+  Executor executor(tasks, 2, 120);
+  Rendezvous both;
+  notes.on_run = [&](int task) {
+    if (task < 2) both.wait();
+  };
+  ASSERT_TRUE(run(executor, notes));
+  EXPECT_EQ(notes.most_running, 2);
+  EXPECT_EQ(notes.most_bytes, 1000);  // alone
+}
+
+TEST_F(OnThePool, AnErrorStopsTheRunAndTheNextOneIsWhole) {
+  std::vector<Task> tasks(40);
+  for (int i = 1; i < 40; ++i) tasks[i] = after({i % 2 == 0 ? i - 2 : std::max(0, i - 2)});
+  tasks[39] = after({37, 38});  // not reached unless both chains are
+  Notes notes(tasks);
+  Executor executor(tasks, 2, 0);
+  for (int i = 0; i < 100; ++i) {
+    notes.failing = 10 + i % 5;
+    const Status status = run(executor, notes);
+    ASSERT_FALSE(status);
+    ASSERT_EQ(status.error().message, "task " + std::to_string(notes.failing) + " fails");
+    ASSERT_EQ(notes.notes[39].runs, 0);
+    ASSERT_EQ(notes.running, 0);
+    notes.failing = -1;
+    ASSERT_TRUE(run(executor, notes));
+    for (const auto& note : notes.notes) ASSERT_EQ(note.runs, 1);
+  }
+}
+
+TEST_F(OnThePool, OutOfMemoryInATaskIsAnError) {
+  Notes notes(std::vector<Task>(2));
+  Executor executor(notes.tasks, 2, 0);
+  notes.on_run = [](int) { throw std::bad_alloc(); };
+  const Status status = run(executor, notes);
+  ASSERT_FALSE(status);
+  EXPECT_EQ(status.error().code, Code::kMemoryBudget);
+}
+
+// Random graphs with wide and instant tasks and barriers: everything once, nothing early.
+TEST_F(OnThePool, RandomGraphsRunWhole) {
+  std::mt19937 random(1);
+  for (int n = 0; n < 300; ++n) {
+    const int count = 1 + static_cast<int>(random() % 60);
+    std::vector<Task> tasks(static_cast<size_t>(count));
+    for (int i = 0; i < count; ++i) {
+      for (int p = 0; p < i; ++p) {
+        if (random() % 8 == 0) tasks[i].predecessors.push_back(p);
+      }
+      tasks[i].wide = random() % 12 == 0;
+      tasks[i].instant = !tasks[i].wide && random() % 6 == 0;
+      tasks[i].barrier = !tasks[i].instant && random() % 15 == 0;
+      tasks[i].bytes = random() % 100;
+    }
+    Notes notes(tasks);
+    Executor executor(tasks, 2, n % 3 == 0 ? 120 : 0);
+    for (int repeat = 0; repeat < 3; ++repeat) {
+      ASSERT_TRUE(run(executor, notes));
+      for (const auto& note : notes.notes) ASSERT_EQ(note.runs, 1);
+      ASSERT_EQ(notes.early, 0);
+      // `ordered` keeps its word.
+      for (int a = 0; a < count; ++a) {
+        for (int b = 0; b < a; ++b) {
+          if (executor.ordered(b, a)) {
+            ASSERT_LT(notes.notes[b].sequence, notes.notes[a].sequence);
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST_F(OnThePool, ItsCostsAreMeasured) {
+  const auto costs = measure_executor(runtime_);
+  ASSERT_TRUE(costs) << costs.error().message;
+  EXPECT_GT(costs->fork_ns, 0);
+  EXPECT_GT(costs->hand_over_ns, 0);
+  EXPECT_GT(costs->wake_ns, 0);
+}
+
+}  // namespace
+}  // namespace plx::schedule
