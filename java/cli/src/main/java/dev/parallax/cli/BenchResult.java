@@ -133,8 +133,10 @@ record BenchResult(String model, List<String> inputs, BenchBaseline search, List
             search.notTried().entrySet().stream().collect(Collectors.groupingBy(Map.Entry::getValue, LinkedHashMap::new,
                     Collectors.mapping(Map.Entry::getKey, Collectors.joining(", ")))).forEach((reason, names) ->
                             out.println("Not tried: " + names + ": " + reason));
-            out.println();
+        } else {
+            out.println("The baseline's setting was given, not searched.");
         }
+        out.println();
         Text.Table table = new Text.Table("way", ">units", ">median", ">of baseline", ">alone", ">turns/alone",
                 ">CPU after", ">peak memory", ">anonymous");
         for (Entry e : entries) {

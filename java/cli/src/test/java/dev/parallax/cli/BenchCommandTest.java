@@ -93,6 +93,7 @@ class BenchCommandTest {
         assertEquals("1-streams-nospin", result.getAsJsonObject("baseline").get("name").getAsString());
         assertEquals(0, result.getAsJsonObject("search").getAsJsonArray("tried").size());
         assertComplete(result.getAsJsonObject("baseline"), 1);
+        assertTrue(plx.out().contains("was given, not searched"), plx::toString);
     }
 
     @Test
