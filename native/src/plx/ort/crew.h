@@ -100,8 +100,6 @@ class Crew {
  private:
   struct Operator : OrtCustomOp {
     const OrtApi* api = nullptr;
-    // Raised by whoever hands a task over, read by whoever runs it.
-    std::atomic<uint32_t> handed_over{0};
   };
   struct Berth {  // where one pool thread waits
     Crew* crew = nullptr;

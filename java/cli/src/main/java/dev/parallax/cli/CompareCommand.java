@@ -16,7 +16,6 @@ import java.io.PrintStream;
 import java.lang.foreign.Arena;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
@@ -49,13 +48,8 @@ final class CompareCommand implements Callable<Integer> {
                     + "turn (default).")
     private String units;
 
-    @Option(names = "--rtol", paramLabel = "R",
-            description = "Judge by |ours - theirs| <= A + R * |theirs| instead of bit for bit; the one not "
-                    + "given is 0.")
-    private Double rtol;
-
-    @Option(names = "--atol", paramLabel = "A", description = "See --rtol.")
-    private Double atol;
+    @Mixin
+    private Tolerance tolerance;
 
     @Option(names = "--runs", paramLabel = "K", defaultValue = "5",
             description = "Timed runs of each, by turns, after 2 warm-ups; 0 for none (default: 5).")
@@ -75,8 +69,7 @@ final class CompareCommand implements Callable<Integer> {
     public Integer call() {
         List<Units> cuts = units.equals("all") ? List.of(Units.values())
                 : List.of(new ModelArguments.UnitsConverter().convert(units));
-        checkTolerance("--rtol", rtol);
-        checkTolerance("--atol", atol);
+        tolerance.check();
         if (runs < 0) {
             throw new BadInputException("--runs " + runs + " is negative; give 0 for no timing, or more");
         }
@@ -98,11 +91,11 @@ final class CompareCommand implements Callable<Integer> {
                         + engine.info().onnxRuntime() + ") against plain ONNX Runtime " + Reference.version() + ", "
                         + Text.count(threads, "thread"));
                 inputs.print(out);
-                out.println(exact()
+                out.println(tolerance.exact()
                         ? "Judged bit for bit: same passes (level ALL), same prepacking, no overrides; each cut is "
                                 + "made from that one optimised graph."
-                        : "Judged by tolerance: |ours - theirs| <= " + Text.number(value(atol)) + " + "
-                                + Text.number(value(rtol)) + " * |theirs|.");
+                        : "Judged by tolerance: |ours - theirs| <= " + Text.number(tolerance.absolute()) + " + "
+                                + Text.number(tolerance.relative()) + " * |theirs|.");
                 for (Units cut : cuts) {
                     Result result = compare(loaded, inputs, cut, reference, expected);
                     results.add(result);
@@ -111,7 +104,7 @@ final class CompareCommand implements Callable<Integer> {
             }
         }
         long all = results.stream().mapToLong(r -> r.outputs.size()).sum();
-        long bad = results.stream().flatMap(r -> r.outputs.stream()).filter(c -> !agrees(c)).count();
+        long bad = results.stream().flatMap(r -> r.outputs.stream()).filter(c -> !tolerance.agrees(c)).count();
         out.println();
         out.println(bad == 0 ? "All outputs agree." : bad + " of " + Text.count(all, "output") + " "
                 + (bad == 1 ? "does" : "do") + " not agree.");
@@ -119,24 +112,6 @@ final class CompareCommand implements Callable<Integer> {
             console.writeJson(json, toJson(results, bad == 0));
         }
         return bad == 0 ? 0 : Main.NO;
-    }
-
-    private static void checkTolerance(String option, Double value) {
-        if (value != null && !(value >= 0 && value < Double.POSITIVE_INFINITY)) {
-            throw new BadInputException(option + " " + value + " is no tolerance; give a number >= 0, such as 1e-4");
-        }
-    }
-
-    private boolean exact() {
-        return rtol == null && atol == null;
-    }
-
-    private static double value(Double tolerance) {
-        return tolerance == null ? 0 : tolerance;
-    }
-
-    private boolean agrees(Comparison c) {
-        return exact() ? c.bitEqual() : c.sameShape() && c.close();
     }
 
     private Result compare(Model loaded, Inputs inputs, Units cut, Reference reference, Map<String, Tensor> expected) {
@@ -167,8 +142,8 @@ final class CompareCommand implements Callable<Integer> {
     }
 
     private List<Comparison> compare(Session session, Map<String, Tensor> expected) {
-        return session.outputs().stream().map(o -> Comparison.of(o.name(), session.output(o.name()),
-                expected.get(o.name()), value(rtol), value(atol))).toList();
+        return session.outputs().stream().map(o -> tolerance.compare(o.name(), session.output(o.name()),
+                expected.get(o.name()))).toList();
     }
 
     private void print(Result result) {
@@ -179,7 +154,8 @@ final class CompareCommand implements Callable<Integer> {
                 + ", made in " + Text.nanos(result.made));
         Text.Table table = new Text.Table("output", "type and shape", ">largest absolute", ">largest relative", "");
         for (Comparison c : result.outputs) {
-            table.row(c.name(), c.theirs(), Text.number(c.maxAbsolute()), Text.number(c.maxRelative()), verdict(c));
+            table.row(c.name(), c.theirs(), Text.number(c.maxAbsolute()), Text.number(c.maxRelative()),
+                    tolerance.verdict(c));
         }
         table.print(out, "  ");
         if (result.timing != null) {
@@ -190,27 +166,12 @@ final class CompareCommand implements Callable<Integer> {
         }
     }
 
-    private String verdict(Comparison c) {
-        if (!c.sameShape()) {
-            return "DIFFERS: ours is " + c.ours();
-        }
-        String where = c.at() == null ? "" : ", most at " + Arrays.toString(c.at());
-        if (c.bitEqual()) {
-            return "equal bit for bit";
-        }
-        if (agrees(c)) {
-            return "agrees" + where;
-        }
-        return exact() ? "DIFFERS in its bits" + where
-                : "DIFFERS: " + c.outside() + " of " + c.numbers() + " outside the tolerance" + where;
-    }
-
     private JsonObject toJson(List<Result> results, boolean agree) {
         JsonObject all = new JsonObject();
         all.addProperty("model", model.path.toString());
-        all.addProperty("judged", exact() ? "bits" : "tolerance");
-        all.addProperty("rtol", value(rtol));
-        all.addProperty("atol", value(atol));
+        all.addProperty("judged", tolerance.exact() ? "bits" : "tolerance");
+        all.addProperty("rtol", tolerance.relative());
+        all.addProperty("atol", tolerance.absolute());
         all.addProperty("agree", agree);
         JsonArray cuts = new JsonArray();
         for (Result result : results) {
@@ -231,7 +192,7 @@ final class CompareCommand implements Callable<Integer> {
                 output.add("max_absolute", json(c.maxAbsolute()));
                 output.add("max_relative", json(c.maxRelative()));
                 output.addProperty("bit_equal", c.bitEqual());
-                output.addProperty("agrees", agrees(c));
+                output.addProperty("agrees", tolerance.agrees(c));
                 outputs.add(output);
             }
             cut.add("outputs", outputs);

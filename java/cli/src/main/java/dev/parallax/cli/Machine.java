@@ -12,6 +12,7 @@ import java.util.Optional;
 import java.util.TreeMap;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import java.util.stream.Collectors;
 import java.util.stream.Stream;
 
 /**
@@ -61,6 +62,14 @@ record Machine(Path root) {
     Optional<String> board() {
         return line("proc/device-tree/model").or(() -> line("sys/firmware/devicetree/base/model"))
                 .map(s -> s.replace("\0", "").strip());
+    }
+
+    /** The board's name, or what its cores are called. */
+    String processor() {
+        return board().orElseGet(() -> {
+            String kinds = cores().stream().map(Cores::kind).distinct().collect(Collectors.joining(" and "));
+            return kinds.isEmpty() ? "unknown CPU" : kinds;
+        });
     }
 
     /** Bytes of a memory page; 16 KB on some boards. */
@@ -131,6 +140,17 @@ record Machine(Path root) {
     /** A row of /proc/meminfo in bytes, such as MemAvailable. */
     Optional<Long> memory(String row) {
         return field("proc/meminfo", row + ":").map(Machine::kiloBytes);
+    }
+
+    /** How many tasks ran or waited to run on average over the last 1, 5 and 15 minutes; empty if not known. */
+    List<Double> loadAverage() {
+        return line("proc/loadavg").map(l -> Stream.of(l.split(" ")).limit(3).map(Double::valueOf).toList())
+                .orElse(List.of());
+    }
+
+    /** A row of this process's status in bytes, such as VmHWM. */
+    Optional<Long> processMemory(String row) {
+        return field("proc/self/status", row + ":").map(Machine::kiloBytes);
     }
 
     /**

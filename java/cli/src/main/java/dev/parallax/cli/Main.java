@@ -28,6 +28,7 @@ import picocli.CommandLine.UnmatchedArgumentException;
             "  plx plan model.onnx                        how the model is cut, and why",
             "  plx run model.onnx --shape ids=1x16        seeded inputs, outputs printed",
             "  plx compare model.onnx --units all         every cut against plain ONNX Runtime",
+            "  plx bench model.onnx                       how fast it is, beside ONNX Runtime at its best",
             "  plx zoo fill DIR                           eight models to try it with",
             "  plx test                                   every test (from a clone of the project only)",
             "", "Exit status: 0 all is well, 1 the answer is no, 2 bad input or nothing could be done."})
@@ -67,6 +68,7 @@ public final class Main {
                 .addSubcommand(new PlanCommand(console))
                 .addSubcommand(new RunCommand(console))
                 .addSubcommand(new CompareCommand(console))
+                .addSubcommand(new BenchCommand(console))
                 .addSubcommand(new ZooCommand(console))
                 .addSubcommand(new DoctorCommand(console))
                 .addSubcommand(new TestCommand())

@@ -8,22 +8,31 @@ import ai.onnxruntime.OrtEnvironment;
 import ai.onnxruntime.OrtException;
 import ai.onnxruntime.OrtLoggingLevel;
 import ai.onnxruntime.OrtSession;
+import ai.onnxruntime.TensorInfo;
+import dev.parallax.Dimension;
 import dev.parallax.ElementType;
 import dev.parallax.Tensor;
+import dev.parallax.ValueInfo;
+import dev.parallax.ValueKind;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
+import java.util.function.Supplier;
 
 /**
  * Plain ONNX Runtime through its own Java API: what Parallax is compared with.
  *
- * <p>It runs with ONNX Runtime's defaults (all graph passes, sequential execution, a pool of its own), but its pool
- * stops spinning when a run ends: an idle pool that spins would slow down whoever is measured next.
+ * <p>It runs with ONNX Runtime's defaults (all graph passes, sequential execution, a pool of its own) unless an
+ * {@link OrtSetting} says otherwise, but its pool stops spinning when a run ends: an idle pool that spins would slow
+ * down whoever is measured next.
  *
  * <p>Lifetime: until {@link #close()}. Threads: one at a time. Example:
  * {@code try (Reference ort = Reference.load(path, 2)) { ort.bind(inputs); ort.run(); use(ort.outputs()); }}
@@ -32,6 +41,8 @@ final class Reference implements AutoCloseable {
     private final OrtEnvironment environment;
     private final OrtSession session;
     private final Map<String, OnnxTensor> inputs = new HashMap<>();
+    private final Map<String, OnnxTensor> pinned = new LinkedHashMap<>();
+    private final Set<String> unpinned = new LinkedHashSet<>();
     private OrtSession.Result result;
 
     private Reference(OrtEnvironment environment, OrtSession session) {
@@ -41,13 +52,32 @@ final class Reference implements AutoCloseable {
 
     /** Loads a model from a file. */
     static Reference load(Path path, int threads) {
-        return load(threads, path.toString(), (environment, options) ->
+        return load(path.toString(), options -> options.setIntraOpNumThreads(threads), (environment, options) ->
                 environment.createSession(path.toString(), options));
     }
 
     /** Loads a model from memory. */
     static Reference load(byte[] bytes, int threads) {
-        return load(threads, "the model", (environment, options) -> environment.createSession(bytes, options));
+        return load("the model", options -> options.setIntraOpNumThreads(threads), (environment, options) ->
+                environment.createSession(bytes, options));
+    }
+
+    /**
+     * Loads a model from a file, with threads set in a way of one's own.
+     *
+     * @param poolThreads how many nodes may run side by side, where the setting allows it
+     * @param partition the node partition file, which a setting with streams needs; null otherwise
+     */
+    static Reference load(Path path, OrtSetting setting, int poolThreads, Path partition) {
+        Supplier<Reference> load = () -> load(path.toString(),
+                options -> setting.apply(options, poolThreads, String.valueOf(partition)),
+                (environment, options) -> environment.createSession(path.toString(), options));
+        return setting.mode() == OrtSetting.Mode.STREAMS ? Silence.in(load) : load.get();
+    }
+
+    @FunctionalInterface
+    private interface Settings {
+        void apply(OrtSession.SessionOptions options) throws OrtException;
     }
 
     @FunctionalInterface
@@ -55,10 +85,10 @@ final class Reference implements AutoCloseable {
         OrtSession load(OrtEnvironment environment, OrtSession.SessionOptions options) throws OrtException;
     }
 
-    private static Reference load(int threads, String name, Loader loader) {
+    private static Reference load(String name, Settings settings, Loader loader) {
         OrtEnvironment environment = OrtEnvironment.getEnvironment();
         try (OrtSession.SessionOptions options = new OrtSession.SessionOptions()) {
-            options.setIntraOpNumThreads(threads);
+            settings.apply(options);
             options.setSessionLogLevel(OrtLoggingLevel.ORT_LOGGING_LEVEL_FATAL);
             options.addConfigEntry("session.force_spinning_stop", "1");
             return new Reference(environment, loader.load(environment, options));
@@ -69,6 +99,26 @@ final class Reference implements AutoCloseable {
 
     static String version() {
         return OrtEnvironment.getEnvironment().getVersion();
+    }
+
+    /** What must be bound, as ONNX Runtime says it. */
+    List<ValueInfo> inputs() {
+        try {
+            List<ValueInfo> infos = new ArrayList<>();
+            for (NodeInfo info : session.getInputInfo().values()) {
+                if (!(info.getInfo() instanceof TensorInfo tensor)) {
+                    throw new BadInputException("input " + info.getName() + " is no tensor, so there is nothing to "
+                            + "compare with");
+                }
+                ElementType type = elementType("input " + info.getName(), tensor);
+                infos.add(new ValueInfo(info.getName(), ValueKind.TENSOR, type,
+                        Arrays.stream(tensor.getShape()).mapToObj(n -> n < 0 ? Dimension.UNKNOWN : Dimension.of(n))
+                                .toList()));
+            }
+            return infos;
+        } catch (OrtException e) {
+            throw failed("tell its inputs", e);
+        }
     }
 
     /** Gives all inputs of the next runs; the tensors' memory is read in place. */
@@ -85,7 +135,21 @@ final class Reference implements AutoCloseable {
 
     private OnnxTensor toOrt(String name, Tensor tensor) throws OrtException {
         long[] shape = tensor.shape();
-        OnnxJavaType type = switch (tensor.elementType()) {
+        OnnxJavaType type = javaType(tensor.elementType());
+        if (type == OnnxJavaType.UNKNOWN) {
+            throw new BadInputException("input " + name + " is of type " + tensor.elementType()
+                    + ", which ONNX Runtime's Java API cannot take, so there is nothing to compare with; plx run "
+                    + "works");
+        }
+        if (type == OnnxJavaType.STRING) {
+            return OnnxTensor.createTensor(environment, tensor.strings().toArray(String[]::new), shape);
+        }
+        ByteBuffer buffer = tensor.segment().asByteBuffer().order(ByteOrder.nativeOrder());
+        return OnnxTensor.createTensor(environment, buffer, shape, type);
+    }
+
+    private static OnnxJavaType javaType(ElementType type) {
+        return switch (type) {
             case FLOAT32 -> OnnxJavaType.FLOAT;
             case FLOAT64 -> OnnxJavaType.DOUBLE;
             case FLOAT16 -> OnnxJavaType.FLOAT16;
@@ -97,22 +161,41 @@ final class Reference implements AutoCloseable {
             case INT64 -> OnnxJavaType.INT64;
             case BOOL -> OnnxJavaType.BOOL;
             case STRING -> OnnxJavaType.STRING;
-            default -> throw new BadInputException("input " + name + " is of type " + tensor.elementType()
-                    + ", which ONNX Runtime's Java API cannot take, so there is nothing to compare with; plx run "
-                    + "works");
+            default -> OnnxJavaType.UNKNOWN;
         };
-        if (type == OnnxJavaType.STRING) {
-            return OnnxTensor.createTensor(environment, tensor.strings().toArray(String[]::new), shape);
+    }
+
+    /** Whether an output of the type can be written to memory of the caller's. */
+    static boolean canPin(ElementType type) {
+        return type != ElementType.STRING && javaType(type) != OnnxJavaType.UNKNOWN;
+    }
+
+    /**
+     * Has the next runs write their outputs to memory that is allocated here and now, once, in the shapes of the last
+     * run; an output of another shape then makes a run fail. Outputs that cannot be pinned stay as they are.
+     */
+    void pinOutputs() {
+        try {
+            for (Map.Entry<String, OnnxValue> output : result) {
+                String name = output.getKey();
+                OnnxTensor tensor = tensor(name, output.getValue());
+                ElementType type = elementType("output " + name, tensor.getInfo());
+                if (canPin(type)) {
+                    pinned.put(name, toOrt(name, Tensor.allocate(type, tensor.getInfo().getShape())));
+                } else {
+                    unpinned.add(name);
+                }
+            }
+        } catch (OrtException e) {
+            throw failed("take memory for its outputs", e);
         }
-        ByteBuffer buffer = tensor.segment().asByteBuffer().order(ByteOrder.nativeOrder());
-        return OnnxTensor.createTensor(environment, buffer, shape, type);
     }
 
     /** Runs once; the outputs of the run before are gone. */
     void run() {
         closeResult();
         try {
-            result = session.run(inputs);
+            result = pinned.isEmpty() ? session.run(inputs) : session.run(inputs, unpinned, pinned);
         } catch (OrtException e) {
             throw failed("run the model", e);
         }
@@ -127,13 +210,16 @@ final class Reference implements AutoCloseable {
         return copies;
     }
 
-    private static Tensor fromOrt(String name, OnnxValue value) {
-        if (!(value instanceof OnnxTensor tensor)) {
-            throw new BadInputException("output " + name + " is a " + value.getType()
-                    + "; only tensors can be compared");
+    private static OnnxTensor tensor(String name, OnnxValue value) {
+        if (value instanceof OnnxTensor tensor) {
+            return tensor;
         }
-        long[] shape = tensor.getInfo().getShape();
-        ElementType type = switch (tensor.getInfo().onnxType) {
+        throw new BadInputException("output " + name + " is a " + value.getType()
+                + "; only tensors can be compared");
+    }
+
+    private static ElementType elementType(String what, TensorInfo info) {
+        return switch (info.onnxType) {
             case ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT -> ElementType.FLOAT32;
             case ONNX_TENSOR_ELEMENT_DATA_TYPE_DOUBLE -> ElementType.FLOAT64;
             case ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT16 -> ElementType.FLOAT16;
@@ -148,9 +234,15 @@ final class Reference implements AutoCloseable {
             case ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT64 -> ElementType.UINT64;
             case ONNX_TENSOR_ELEMENT_DATA_TYPE_BOOL -> ElementType.BOOL;
             case ONNX_TENSOR_ELEMENT_DATA_TYPE_STRING -> ElementType.STRING;
-            default -> throw new BadInputException("output " + name + " is of type " + tensor.getInfo().onnxType
+            default -> throw new BadInputException(what + " is of type " + info.onnxType
                     + ", which ONNX Runtime's Java API cannot hand out; plx run works");
         };
+    }
+
+    private static Tensor fromOrt(String name, OnnxValue value) {
+        OnnxTensor tensor = tensor(name, value);
+        long[] shape = tensor.getInfo().getShape();
+        ElementType type = elementType("output " + name, tensor.getInfo());
         if (type == ElementType.STRING) {
             try {
                 List<String> strings = new ArrayList<>();
@@ -181,6 +273,7 @@ final class Reference implements AutoCloseable {
     public void close() {
         closeResult();
         closeInputs();
+        pinned.values().forEach(OnnxTensor::close);
         try {
             session.close();
         } catch (OrtException e) {

@@ -20,6 +20,21 @@ final class Runs {
         inputs.forEach(session::bindInput);
     }
 
+    /**
+     * Has the next runs write their outputs to memory that is allocated here, in the shapes of the last run; the same
+     * outputs as {@link Reference#pinOutputs()}.
+     */
+    static void pinOutputs(Session session) {
+        Map<String, Tensor> memory = new LinkedHashMap<>();
+        session.outputs().forEach(o -> {
+            Tensor last = session.output(o.name());
+            if (Reference.canPin(last.elementType())) {
+                memory.put(o.name(), Tensor.allocate(last.elementType(), last.shape()));
+            }
+        });
+        memory.forEach(session::bindOutput);
+    }
+
     /** Copies of the last run's outputs, by name, in the model's order. */
     static Map<String, Tensor> outputs(Session session) {
         Map<String, Tensor> copies = new LinkedHashMap<>();

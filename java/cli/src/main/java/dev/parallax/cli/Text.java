@@ -8,6 +8,7 @@ import java.nio.file.NotDirectoryException;
 import java.io.IOException;
 import java.io.PrintStream;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
 
@@ -124,18 +125,46 @@ final class Text {
             return this;
         }
 
-        void print(PrintStream out, String indent) {
+        /** As Markdown, which reads well as plain text too. */
+        void printMarkdown(PrintStream out) {
+            int[] width = widths(3);
+            for (int r = 0; r < rows.size(); r++) {
+                StringBuilder line = new StringBuilder("|");
+                StringBuilder rule = new StringBuilder("|");
+                for (int i = 0; i < width.length; i++) {
+                    line.append(' ').append(cell(r, i, width[i])).append(" |");
+                    rule.append('-').append("-".repeat(width[i])).append(right[i] ? ":|" : "-|");
+                }
+                out.println(line);
+                if (r == 0) {
+                    out.println(rule);
+                }
+            }
+        }
+
+        private int[] widths(int least) {
             int[] width = new int[right.length];
+            Arrays.fill(width, least);
             for (String[] row : rows) {
                 for (int i = 0; i < row.length; i++) {
                     width[i] = Math.max(width[i], row[i].length());
                 }
             }
-            for (String[] row : rows) {
+            return width;
+        }
+
+        private String cell(int row, int column, int width) {
+            String text = rows.get(row)[column];
+            String pad = " ".repeat(width - text.length());
+            return right[column] ? pad + text : text + pad;
+        }
+
+        void print(PrintStream out, String indent) {
+            int[] width = widths(0);
+            for (int r = 0; r < rows.size(); r++) {
                 StringBuilder line = new StringBuilder(indent);
-                for (int i = 0; i < row.length; i++) {
-                    String pad = " ".repeat(width[i] - row[i].length());
-                    line.append(i == 0 ? "" : "  ").append(right[i] ? pad + row[i] : row[i] + pad);
+                for (int i = 0; i < width.length; i++) {
+                    line.append(i == 0 ? "" : "  ").append(cell(r, i, width[i]));
                 }
                 out.println(line.toString().stripTrailing());
             }

@@ -46,7 +46,7 @@ class BadInputTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"run", "plan", "compare"})
+    @ValueSource(strings = {"run", "plan", "compare", "bench"})
     void filesThatAreNoModelsAreNamed(String command) throws IOException {
         assertError(Plx.run(command, folder.resolve("none.onnx")), "none.onnx");
         assertError(Plx.run(command, folder), folder.toString());
@@ -57,7 +57,7 @@ class BadInputTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"run", "plan", "compare"})
+    @ValueSource(strings = {"run", "plan", "compare", "bench"})
     void modelsThatCannotRunAreExplained(String command) throws IOException {
         Path unknown = write("unknown.onnx", new OnnxFile().input("x", ElementType.FLOAT32, 4)
                 .output("y", ElementType.FLOAT32, 4).node("Frobnicate", List.of("x"), List.of("y")).build());
@@ -73,7 +73,7 @@ class BadInputTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"run", "compare"})
+    @ValueSource(strings = {"run", "compare", "bench"})
     void wrongInputsAreNamed(String command) throws IOException {
         Path model = write("relu.onnx", relu().build());
         assertError(Plx.run(command, model, "--shape", "z=1x4"), "no input z", "x: float32[n,4]");

@@ -68,6 +68,11 @@ class MachineTest {
         assertEquals(Optional.empty(), machine().memory("SwapTotal"));
         assertEquals(Optional.of(61.25), machine().temperature());
         assertEquals(Optional.empty(), machine().pressure("memory"));
+        assertEquals("Some Board 5", machine().processor());
+        file("proc/loadavg", "0.52 1.50 3.00 2/345 6789\n");
+        assertEquals(List.of(0.52, 1.5, 3.0), machine().loadAverage());
+        file("proc/self/status", "Name:\tx\nVmHWM:\t    2048 kB\nRssAnon:\t    1024 kB\n");
+        assertEquals(Optional.of(2_097_152L), machine().processMemory("VmHWM"));
     }
 
     @Test
@@ -76,6 +81,7 @@ class MachineTest {
                 "processor\t: 0\nmodel name\t: Fast CPU @ 3 GHz\nflags\t\t: fpu avx2 fma\n\nprocessor\t: 1\n"
                 + "model name\t: Fast CPU @ 3 GHz\nflags\t\t: fpu avx2 fma\n");
         assertEquals(List.of(new Machine.Cores("Fast CPU @ 3 GHz", List.of(0, 1), 0, 0)), machine().cores());
+        assertEquals("Fast CPU @ 3 GHz", machine().processor());
         assertEquals(List.of("avx2", "fma"), machine().features());
     }
 
@@ -139,6 +145,8 @@ class MachineTest {
         assertEquals(List.of(), machine.openClDrivers());
         assertEquals(List.of(), machine.gpuNodes());
         assertEquals("unknown Linux", machine.operatingSystem());
+        assertEquals("unknown CPU", machine.processor());
+        assertEquals(List.of(), machine.loadAverage());
     }
 
     @Test

@@ -18,8 +18,8 @@ class MainTest {
     Path folder;
 
     @ParameterizedTest
-    @ValueSource(strings = {"--help", "demo --help", "plan --help", "run --help", "compare --help", "doctor --help",
-            "zoo --help", "zoo list --help", "zoo fill --help", "test --help"})
+    @ValueSource(strings = {"--help", "demo --help", "plan --help", "run --help", "compare --help", "bench --help",
+            "doctor --help", "zoo --help", "zoo list --help", "zoo fill --help", "test --help"})
     void helpIsEverywhere(String line) {
         Plx plx = Plx.run((Object[]) line.split(" "));
         assertEquals(0, plx.status(), plx::toString);
@@ -32,7 +32,7 @@ class MainTest {
     @Test
     void helpListsEveryCommand() {
         String help = Plx.run("--help").out();
-        for (String command : List.of("demo", "test", "doctor", "plan", "run", "compare", "zoo")) {
+        for (String command : List.of("demo", "test", "doctor", "plan", "run", "compare", "bench", "zoo")) {
             assertTrue(help.contains("\n  " + command + " "), help);
         }
     }

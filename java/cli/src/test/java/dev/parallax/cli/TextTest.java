@@ -47,6 +47,18 @@ class TextTest {
     }
 
     @Test
+    void tablesAreMarkdownToo() {
+        ByteArrayOutputStream bytes = new ByteArrayOutputStream();
+        new Text.Table("name", ">n").row("a", 1).row("long", 2000).printMarkdown(new PrintStream(bytes));
+        assertEquals("""
+                | name |    n |
+                |------|-----:|
+                | a    |    1 |
+                | long | 2000 |
+                """, bytes.toString());
+    }
+
+    @Test
     void reasonsAreWords() {
         assertEquals("no such file or folder", Text.reason(new NoSuchFileException("x")));
         assertEquals("permission denied", Text.reason(new AccessDeniedException("x")));

@@ -1,0 +1,64 @@
+package dev.parallax.cli;
+
+import dev.parallax.Tensor;
+import java.util.Arrays;
+import picocli.CommandLine.Option;
+
+/** When outputs count as equal: bit for bit unless a tolerance is given. A mixin of commands that compare. */
+final class Tolerance {
+    @Option(names = "--rtol", paramLabel = "R",
+            description = "Judge by |ours - theirs| <= A + R * |theirs| instead of bit for bit; the one not "
+                    + "given is 0.")
+    private Double rtol;
+
+    @Option(names = "--atol", paramLabel = "A", description = "See --rtol.")
+    private Double atol;
+
+    /** Fails if what was given is no tolerance. */
+    void check() {
+        check("--rtol", rtol);
+        check("--atol", atol);
+    }
+
+    private static void check(String option, Double value) {
+        if (value != null && !(value >= 0 && value < Double.POSITIVE_INFINITY)) {
+            throw new BadInputException(option + " " + value + " is no tolerance; give a number >= 0, such as 1e-4");
+        }
+    }
+
+    boolean exact() {
+        return rtol == null && atol == null;
+    }
+
+    double relative() {
+        return rtol == null ? 0 : rtol;
+    }
+
+    double absolute() {
+        return atol == null ? 0 : atol;
+    }
+
+    Comparison compare(String name, Tensor ours, Tensor theirs) {
+        return Comparison.of(name, ours, theirs, relative(), absolute());
+    }
+
+    boolean agrees(Comparison c) {
+        return exact() ? c.bitEqual() : c.sameShape() && c.close();
+    }
+
+    /** The comparison in words. */
+    String verdict(Comparison c) {
+        if (!c.sameShape()) {
+            return "DIFFERS: ours is " + c.ours();
+        }
+        String where = c.at() == null ? "" : ", most at " + Arrays.toString(c.at());
+        if (c.bitEqual()) {
+            return "equal bit for bit";
+        }
+        if (agrees(c)) {
+            return "agrees" + where;
+        }
+        return exact() ? "DIFFERS in its bits" + where
+                : "DIFFERS: " + c.outside() + " of " + c.numbers() + " outside the tolerance" + where;
+    }
+}
