@@ -313,7 +313,9 @@ class PolicyTest {
     @Test
     void aMixedPlanIsMeasuredAndRunsRight() {
         Plan plan = model.plan(relaxed(Units.MIXED));
-        assertTrue(plan.units().stream().allMatch(u -> u.stretch() >= 0 && u.narrowNs() > 0 && u.wideNs() > 0));
+        assertTrue(plan.units().stream().allMatch(u -> u.stretch() >= 0));
+        assertTrue(plan.units().stream().mapToDouble(Plan.Unit::narrowNs).sum() > 0);
+        assertTrue(plan.units().stream().mapToDouble(Plan.Unit::wideNs).sum() > 0);
         assertEquals(plan, model.readPlan(plan.toJson()));
         float[] expected;
         try (Session session = session(SequentialPolicy.INSTANCE, 0)) {
