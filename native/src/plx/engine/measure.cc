@@ -27,8 +27,7 @@ Result<std::vector<std::byte>> make_up(const graph::Value& input, const graph::S
                 ", for which no values can be made up to measure with: use another cut than mixed");
   }
   std::vector<std::byte> bytes(*size);
-  const bool single = std::all_of(shape.dims.begin(), shape.dims.end(), [](int64_t dim) { return dim == 1; });
-  const int whole = single ? 8 : 1;
+  const int whole = shape.dims.empty() ? 8 : 1;
   switch (shape.element) {
     case graph::ElementType::kFloat32:
       // Not all the same, and none of them subnormal.

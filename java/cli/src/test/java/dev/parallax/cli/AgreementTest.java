@@ -24,8 +24,9 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
 /**
- * Every cut of every real model, under every policy (in the short form not each with each, see {@link Ways}), gives the bits that plain ONNX Runtime gives, at several shapes one after the other in
- * the same session, each run twice: the first run of a shape learns sizes that the second relies on.
+ * Every cut of every real model, under every policy (in the short form not each with each, see {@link Ways}), gives the
+ * bits that plain ONNX Runtime gives, at several shapes one after the other in the same session, each run twice: the
+ * first run of a shape learns sizes that the second relies on.
  */
 class AgreementTest {
     /** Models that a mixed plan measures in a few seconds; the long form has all of them. */

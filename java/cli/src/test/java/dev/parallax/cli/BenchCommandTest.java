@@ -132,7 +132,7 @@ class BenchCommandTest {
     @CsvSource(delimiter = ';', textBlock = """
             --units halves;                 --units halves is not one of
             --units whole,,nodes;           --units  is not one of
-            --policy random;                --policy random is not known
+            --policy random;                --policy random is not one of
             --rounds 0;                     --rounds 0 is too few
             --warm-ups -1;                  --warm-ups -1 is negative
             --check --rounds 19;            --check takes --rounds 20 or more, not 19

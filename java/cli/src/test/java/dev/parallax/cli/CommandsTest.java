@@ -76,7 +76,7 @@ class CommandsTest {
     // ---- run ---------------------------------------------------------------------------------------------------
 
     @ParameterizedTest
-    @ValueSource(strings = {"whole", "layers", "branches", "nodes"})
+    @ValueSource(strings = {"whole", "layers", "branches", "nodes", "mixed"})
     void runShowsAndWritesWhatCameOut(String units) throws IOException {
         Path x = folder.resolve("x.npy");
         Npy.write(x, Tensor.of(new float[] {0, 1, -1, 2}, 1, 4));
@@ -131,11 +131,11 @@ class CommandsTest {
         assertEquals(0, plx.status(), plx::toString);
         assertTrue(plx.out().contains("Judged bit for bit"), plx::toString);
         assertTrue(plx.out().contains("All outputs agree."), plx::toString);
-        for (String units : List.of("whole", "layers", "branches", "nodes")) {
+        for (String units : List.of("whole", "layers", "branches", "nodes", "mixed")) {
             assertTrue(plx.out().contains("units " + units + ": "), plx::toString);
         }
         assertTrue(plx.out().contains("of plain ONNX Runtime's time"), plx::toString);
-        assertEquals(4, json(json).getAsJsonArray("cuts").size());
+        assertEquals(5, json(json).getAsJsonArray("cuts").size());
         assertTrue(json(json).get("agree").getAsBoolean());
         Plx tolerant = Plx.run("compare", diamond(), "--rtol", "1e-4", "--units", "nodes", "--runs", 0);
         assertEquals(0, tolerant.status(), tolerant::toString);
