@@ -1,4 +1,5 @@
-# What bench/overhead and bench/load share: set-up and build as ./plx does them, then one class of this module.
+# What bench/overhead, bench/load and bench/branches share: set-up and build as ./plx does them, then one class of this
+# module.
 # shellcheck shell=bash
 setup=$(cd "$(dirname "${BASH_SOURCE[0]}")/../cmake/setup" && pwd)
 # shellcheck source=../cmake/setup/common.sh
