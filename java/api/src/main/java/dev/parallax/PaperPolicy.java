@@ -2,7 +2,9 @@ package dev.parallax;
 
 import java.util.ArrayList;
 import java.util.Comparator;
+import java.util.HashSet;
 import java.util.List;
+import java.util.Set;
 import java.util.TreeMap;
 
 /**
@@ -47,17 +49,17 @@ public record PaperPolicy(double margin) implements SchedulerPolicy {
             layers.computeIfAbsent(place(plan, unit), l -> new ArrayList<>()).add(unit);
         }
         for (List<Plan.Unit> layer : layers.values()) {
-            List<Plan.Unit> together = fitting(layer, budget);
+            Set<Integer> together = fitting(layer, budget);
             boolean barrier = true;
             for (Plan.Unit unit : layer) {
-                if (together.contains(unit)) {
+                if (together.contains(unit.index())) {
                     Schedule.Entry entry = Schedule.Entry.of(unit.index()).withThreads(1);
                     entries.add(barrier ? entry.withBarrier() : entry);
                     barrier = false;
                 }
             }
             for (Plan.Unit unit : layer) {
-                if (!together.contains(unit)) {
+                if (!together.contains(unit.index())) {
                     entries.add(Schedule.Entry.of(unit.index()).withBarrier());
                 }
             }
@@ -66,8 +68,8 @@ public record PaperPolicy(double margin) implements SchedulerPolicy {
     }
 
     /** The largest subset of a layer's parallel units that fits: the smallest ones first. None if that is only one. */
-    private static List<Plan.Unit> fitting(List<Plan.Unit> layer, long budget) {
-        List<Plan.Unit> chosen = new ArrayList<>();
+    private static Set<Integer> fitting(List<Plan.Unit> layer, long budget) {
+        Set<Integer> chosen = new HashSet<>();
         long sum = 0;
         for (Plan.Unit unit : layer.stream().filter(u -> !u.wide())
                 .sorted(Comparator.comparingLong(Plan.Unit::peakBytes)).toList()) {
@@ -75,9 +77,9 @@ public record PaperPolicy(double margin) implements SchedulerPolicy {
                 break;
             }
             sum += unit.peakBytes();
-            chosen.add(unit);
+            chosen.add(unit.index());
         }
-        return chosen.size() < 2 ? List.of() : chosen;
+        return chosen.size() < 2 ? Set.of() : chosen;
     }
 
     private static int place(Plan plan, Plan.Unit unit) {

@@ -18,6 +18,7 @@ import java.util.Comparator;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.TreeMap;
 import java.util.concurrent.Callable;
 import java.util.stream.Collectors;
 import picocli.CommandLine.Command;
@@ -100,6 +101,10 @@ final class PlanCommand implements Callable<Integer> {
                 out.print(cut.toText());
             } else {
                 details(cut);
+            }
+            if (units == Units.MIXED) {
+                out.println();
+                stretches(cut);
             }
             if (tensors) {
                 out.println();
@@ -197,6 +202,20 @@ final class PlanCommand implements Callable<Integer> {
     }
 
     /** What lies outside units. */
+    /** How a mixed plan was put together: wide units one after the other, or branches side by side. */
+    private void stretches(Plan plan) {
+        PrintStream out = console.out();
+        out.println("Measured node by node, and mixed accordingly:");
+        Text.Table table = new Text.Table(">stretch", ">units", "run", ">one thread", ">all threads", "operators");
+        plan.units().stream().collect(Collectors.groupingBy(Plan.Unit::stretch, TreeMap::new, Collectors.toList()))
+                .forEach((stretch, made) -> table.row(stretch, made.size(),
+                        made.getFirst().wide() ? "on all threads" : "side by side, one thread each",
+                        Text.nanos(made.stream().mapToDouble(Plan.Unit::narrowNs).sum()),
+                        Text.nanos(made.stream().mapToDouble(Plan.Unit::wideNs).sum()),
+                        Runs.operators(plan, made.stream().flatMap(u -> u.nodes().stream()).toList())));
+        table.print(out, "");
+    }
+
     private void tensors(Plan plan) {
         Text.Table table = new Text.Table("tensor", "type", "shape");
         for (ValueInfo tensor : plan.tensors()) {

@@ -2,6 +2,7 @@ package dev.parallax.cli;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.google.gson.JsonObject;
@@ -123,6 +124,30 @@ class CommandsTest {
     }
 
     // ---- compare -----------------------------------------------------------------------------------------------
+
+    @Test
+    void aMixedPlanTellsWhatWasMeasured() {
+        Plx plx = Plx.run("plan", diamond(), "--units", "mixed", "--shape", "x=3x4");
+        assertEquals(0, plx.status(), plx::toString);
+        assertTrue(plx.out().contains("Measured node by node"), plx::toString);
+        assertTrue(plx.out().contains("on all threads"), plx::toString);
+    }
+
+    @Test
+    void aTraceIsWrittenForOneCut() throws IOException {
+        Path trace = folder.resolve("trace.json");
+        Plx plx = Plx.run("run", diamond(), "--units", "branches", "--policy", "dataflow", "--shape", "x=3x4",
+                "--memory-budget", "1M", "--trace", trace);
+        assertEquals(0, plx.status(), plx::toString);
+        assertTrue(plx.out().contains("by estimates"), plx::toString);
+        assertFalse(json(trace).getAsJsonArray("traceEvents").isEmpty());
+        Plx all = Plx.run("compare", diamond(), "--shape", "x=3x4", "--trace", trace);
+        assertEquals(2, all.status(), all::toString);
+        assertTrue(all.err().contains("name it with --units"), all::toString);
+        Plx nonsense = Plx.run("run", diamond(), "--memory-budget", "much");
+        assertEquals(2, nonsense.status(), nonsense::toString);
+        assertTrue(nonsense.err().contains("is no number of bytes"), nonsense::toString);
+    }
 
     @Test
     void compareSaysWhichCaseItJudges() throws IOException {
