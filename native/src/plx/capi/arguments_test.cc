@@ -152,7 +152,7 @@ TEST_F(Arguments, PlanOptionsHaveRanges) {
     refused(plx_plan_make(h_.model, &options, &plan), part);
     EXPECT_EQ(plan, nullptr);
   };
-  plan_error([](auto& o) { o.units = 4; }, "units is 4");
+  plan_error([](auto& o) { o.units = 5; }, "units is 5");
   plan_error([](auto& o) { o.units = -1; }, "units is -1");
   plan_error([](auto& o) { o.rule = 2; }, "rule is 2");
   plan_error([](auto& o) { o.beta = 0.5; }, "beta is 0.5");

@@ -82,7 +82,8 @@ Result<ExecutorCosts> measure_executor(const std::shared_ptr<ort::Runtime>& runt
         found.push_back(static_cast<double>(work.ran[task].start_ns - work.ran[1].end_ns));
       }
     }
-    return median(found);
+    // Never taken over there before the others were done: it takes longer than that.
+    return found.empty() ? static_cast<double>(long_ns) : median(found);
   };
   auto hand_over = latency(Executor::kSpinNs / 2);
   if (!hand_over) return hand_over.error();
