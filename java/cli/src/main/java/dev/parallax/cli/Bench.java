@@ -97,8 +97,9 @@ record Bench(Console console, int warmUps, int rounds, Tolerance tolerance) {
                 BenchWay way = i == 0 ? null : ways.get(i - 1);
                 String name = way == null ? setting.name() : way.name();
                 Samples alone = byTurns(name + " alone", List.of(runs.get(i)), rounds).getFirst();
-                entries.add(new BenchResult.Entry(name, way == null ? "" : way.policyName(),
-                        way == null ? 0 : sessions.get(i - 1).plan().unitCount(), turns.get(i), alone, null, ""));
+                entries.add(new BenchResult.Entry(name, way == null ? "" : way.policyName(), way == null ? null
+                        : SideBySide.of(sessions.get(i - 1), way, candidates.threads()), turns.get(i), alone, null,
+                        ""));
             }
             return entries;
         } finally {
@@ -126,8 +127,8 @@ record Bench(Console console, int warmUps, int rounds, Tolerance tolerance) {
 
     private static Session session(Model model, BenchWay way, ModelInput arguments, Inputs inputs) {
         try {
-            return model.session(SessionOptions.builder()
-                    .plan(arguments.plan(way.units(), inputs.resolved()).build()).policy(way.policy()).build());
+            return model.session(SessionOptions.builder().plan(way.plan(arguments, inputs)).policy(way.policy())
+                    .build());
         } catch (ParallaxException e) {
             throw new ParallaxException(e.code(), way.name() + ": " + e.getMessage(), e);
         }

@@ -10,6 +10,7 @@ import java.util.Comparator;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 
 /**
@@ -108,6 +109,10 @@ record BenchBaseline(OrtSetting best, List<Tried> tried, Map<String, String> not
             partition = file;
         }
 
+        int threads() {
+            return threads;
+        }
+
         /** A session that has run once, with its inputs bound. */
         Reference load(OrtSetting setting) {
             String reason = obstacle(setting);
@@ -151,7 +156,7 @@ record BenchBaseline(OrtSetting best, List<Tried> tried, Map<String, String> not
 
         FreshProcess.Memory inFreshProcess(BenchWay way, int runs) {
             return inFreshProcess(List.of("--units", ModelArguments.UnitsConverter.text(way.units()),
-                    "--policy", way.policyName()), runs);
+                    "--policy", way.policyName(), "--rule", way.rule().name().toLowerCase(Locale.ROOT)), runs);
         }
 
         private FreshProcess.Memory inFreshProcess(List<String> arguments, int runs) {

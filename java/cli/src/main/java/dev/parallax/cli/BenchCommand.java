@@ -5,6 +5,7 @@ import com.google.gson.JsonObject;
 import dev.parallax.Engine;
 import dev.parallax.Model;
 import dev.parallax.Parallax;
+import dev.parallax.Rule;
 import dev.parallax.Session;
 import dev.parallax.SessionOptions;
 import dev.parallax.Versions;
@@ -15,6 +16,7 @@ import java.time.Instant;
 import java.time.temporal.ChronoUnit;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Locale;
 import java.util.Optional;
 import java.util.concurrent.Callable;
 import java.util.stream.Collectors;
@@ -48,6 +50,11 @@ final class BenchCommand implements Callable<Integer> {
                     + "that there are; whole runs with one).")
     private List<String> policies = new ArrayList<>();
 
+    @Option(names = "--rule", paramLabel = "RULE", defaultValue = "paper",
+            converter = PlanCommand.RuleConverter.class,
+            description = "When branches of a layer run together: paper (default), to the letter; or relaxed.")
+    private Rule rule;
+
     @Option(names = "--rounds", paramLabel = "N", defaultValue = "" + FEWEST_ROUNDS,
             description = "Timed rounds (default: ${DEFAULT-VALUE}).")
     private int rounds;
@@ -76,6 +83,11 @@ final class BenchCommand implements Callable<Integer> {
     @Option(names = "--json", paramLabel = "FILE", description = "Write every sample there.")
     private Path json;
 
+    @Option(names = "--trace", paramLabel = "FILE",
+            description = "Write when the units of a last run ran, and where, as Chrome trace events: of the best way "
+                    + "with the policy " + BenchResult.JUDGED + ", or of the only way.")
+    private Path trace;
+
     @Option(names = "--fresh", hidden = true,
             description = "What the command starts to measure memory: so many runs in one way, and nothing else.")
     private int fresh;
@@ -103,13 +115,19 @@ final class BenchCommand implements Callable<Integer> {
         }
         tolerance.check();
         Console.checkWritable(json, "--json");
-        List<BenchWay> ways = BenchWay.choose(units, policies);
+        Console.checkWritable(trace, "--trace");
+        List<BenchWay> ways = BenchWay.choose(units, policies, rule);
         if (fresh > 0) {
             return runOnly(ways);
         }
-        if (check && ways.stream().noneMatch(w -> w.policyName().equals(BenchResult.JUDGED))) {
+        boolean anyJudged = ways.stream().anyMatch(w -> w.policyName().equals(BenchResult.JUDGED));
+        if (check && !anyJudged) {
             throw new BadInputException("--check judges the policy " + BenchResult.JUDGED
                     + ", which is not among those to measure");
+        }
+        if (trace != null && ways.size() != 1 && !anyJudged) {
+            throw new BadInputException("--trace takes the best way with the policy " + BenchResult.JUDGED
+                    + ", which is not among those to measure, or the only way");
         }
         return measure(ways);
     }
@@ -138,13 +156,19 @@ final class BenchCommand implements Callable<Integer> {
         Versions versions = Parallax.version();
         out.println();
         out.println("Medians of " + Text.count(rounds, "round") + " by turns after " + Text.count(warmUps, "warm-up")
-                + "; ratios are medians of the rounds' ratios. Memory is that of a fresh process each, Java's "
-                + "included.");
+                + "; ratios are medians of the rounds' ratios. Overlapped: how long two units or more ran at once, of "
+                + "the time from the first start to the last end, medians of " + SideBySide.RUNS + " runs after "
+                + "the rounds. Memory is that of a fresh process each, Java's included.");
         out.println(machine.processor() + ", " + Text.count(Runtime.getRuntime().availableProcessors(), "core")
                 + ", load average " + load.stream().map(Object::toString).collect(Collectors.joining(" ")) + "; "
                 + versions);
         Optional<BenchResult.Verdict> verdict = result.verdict(target);
         verdict.ifPresent(v -> out.println("Target " + v + "."));
+        if (trace != null) {
+            BenchResult.Entry traced = result.best().orElseGet(() -> result.ours().getFirst());
+            console.writeText(trace, traced.side().trace().toChromeJson());
+            out.println("Trace of " + traced.name() + " in " + trace);
+        }
         if (json != null) {
             JsonObject all = header(start, machine, load, versions);
             all.add("options", options(ways));
@@ -170,7 +194,7 @@ final class BenchCommand implements Callable<Integer> {
                 try (Engine engine = model.engine(); Model loaded = engine.load(model.path)) {
                     Inputs inputs = model.inputs(loaded, arena);
                     try (Session session = loaded.session(SessionOptions.builder()
-                            .plan(model.plan(ways.getFirst().units(), inputs.resolved()).build())
+                            .plan(ways.getFirst().plan(model, inputs))
                             .policy(ways.getFirst().policy()).build())) {
                         Runs.bind(session, inputs.arrays());
                         session.run();
@@ -225,6 +249,7 @@ final class BenchCommand implements Callable<Integer> {
         options.addProperty("seed", model.seed);
         options.addProperty("baseline", setting == null ? "search" : setting);
         options.addProperty("ways", ways.stream().map(BenchWay::name).collect(Collectors.joining(",")));
+        options.addProperty("rule", rule.name().toLowerCase(Locale.ROOT));
         options.addProperty("rtol", tolerance.relative());
         options.addProperty("atol", tolerance.absolute());
         options.addProperty("target", target);
