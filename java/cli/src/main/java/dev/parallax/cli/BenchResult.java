@@ -36,7 +36,7 @@ record BenchResult(String model, List<String> inputs, BenchBaseline search, List
      * @param policy empty for the baseline
      * @param side what ran side by side; null for the baseline
      * @param turns measured by turns with the others
-     * @param alone measured by itself
+     * @param alone measured by itself, or null
      * @param memory what a fresh process took that ran nothing else, or null
      * @param withoutMemory why there is none
      */
@@ -141,8 +141,8 @@ record BenchResult(String model, List<String> inputs, BenchBaseline search, List
             out.println("The baseline's setting was given, not searched.");
         }
         out.println();
-        Text.Table table = new Text.Table("way", ">units", ">parallel layers", ">narrow units", ">overlapped", ">median", ">of baseline", ">alone", ">turns/alone",
-                ">CPU after", ">peak memory", ">anonymous");
+        Text.Table table = new Text.Table("way", ">units", ">parallel layers", ">narrow units", ">overlapped", ">median",
+                ">of baseline", ">alone", ">turns/alone", ">CPU after", ">peak memory", ">anonymous");
         for (Entry e : entries) {
             boolean base = e == baseline();
             table.row(base ? "baseline: ONNX Runtime, " + e.name : e.name, base ? "" : e.side.units(),
@@ -206,9 +206,12 @@ record BenchResult(String model, List<String> inputs, BenchBaseline search, List
             json.addProperty("ratio", ratio(entry));
         }
         json.addProperty("median_ns", entry.median());
-        json.addProperty("alone_median_ns", entry.aloneMedian());
-        json.addProperty("turns_over_alone", entry.turnsOverAlone());
-        json.addProperty("disturbed", entry.disturbed());
+        if (entry.alone != null) {
+            json.addProperty("alone_median_ns", entry.aloneMedian());
+            json.addProperty("turns_over_alone", entry.turnsOverAlone());
+            json.addProperty("disturbed", entry.disturbed());
+            json.add("alone_samples_ns", samples(entry.alone.nanos()));
+        }
         json.addProperty("cpu_after_median_ns", entry.cpuAfter());
         if (entry.memory == null) {
             json.addProperty("memory_not_known", entry.withoutMemory);
@@ -217,12 +220,11 @@ record BenchResult(String model, List<String> inputs, BenchBaseline search, List
             json.addProperty("rss_anon_bytes", entry.memory.anonymousBytes());
         }
         json.add("samples_ns", samples(entry.turns.nanos()));
-        json.add("alone_samples_ns", samples(entry.alone.nanos()));
         json.add("cpu_after_samples_ns", samples(entry.turns.cpuAfterNanos()));
         return json;
     }
 
-    private static JsonArray samples(double[] samples) {
+    static JsonArray samples(double[] samples) {
         JsonArray array = new JsonArray();
         Arrays.stream(samples).forEach(s -> array.add(new JsonPrimitive((long) s)));
         return array;
