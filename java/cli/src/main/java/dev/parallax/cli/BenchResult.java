@@ -141,8 +141,8 @@ record BenchResult(String model, List<String> inputs, BenchBaseline search, List
             out.println("The baseline's setting was given, not searched.");
         }
         out.println();
-        Text.Table table = new Text.Table("way", ">units", ">parallel layers", ">narrow units", ">overlapped", ">median",
-                ">of baseline", ">alone", ">turns/alone", ">CPU after", ">peak memory", ">anonymous");
+        Text.Table table = new Text.Table("way", ">units", ">parallel layers", ">narrow units", ">overlapped",
+                ">median", ">of baseline", ">alone", ">turns/alone", ">CPU after", ">peak memory", ">anonymous");
         for (Entry e : entries) {
             boolean base = e == baseline();
             table.row(base ? "baseline: ONNX Runtime, " + e.name : e.name, base ? "" : e.side.units(),

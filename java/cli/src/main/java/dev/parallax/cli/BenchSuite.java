@@ -25,7 +25,8 @@ import java.util.stream.Stream;
 /**
  * The paper's tables 3, 6 and 7 and some sweeps, for a folder of models, one model after the other.
  *
- * <p>Lifetime: a value. Threads: one. Example: {@code new BenchSuite(console, bench, arguments, Rule.PAPER, List.of())}.
+ * <p>Lifetime: a value. Threads: one.
+ * Example: {@code new BenchSuite(console, bench, arguments, Rule.PAPER, List.of()).measure(models)}.
  *
  * @param console where progress is said
  * @param bench for the latencies; brief
