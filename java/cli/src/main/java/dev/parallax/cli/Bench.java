@@ -20,18 +20,20 @@ import java.util.Map;
  * would speed up its own next run, at the expense of everybody's cores. What it takes until then is counted.
  *
  * <p>Lifetime: a value; each measurement is complete in itself. Threads: one.
- * Example: {@code new Bench(console, 5, 20, tolerance).measure(arguments, engine, model, inputs, ways, null)}.
+ * Example: {@code new Bench(console, 5, 20, tolerance, false).measure(arguments, engine, model, inputs, ways, null)}.
  *
  * @param console where progress is shown
  * @param warmUps untimed rounds before timed ones
  * @param rounds timed rounds
  * @param tolerance when outputs count as equal
+ * @param brief for many models: few rounds to find the baseline, nobody runs alone, and memory is not measured
  */
-record Bench(Console console, int warmUps, int rounds, Tolerance tolerance) {
+record Bench(Console console, int warmUps, int rounds, Tolerance tolerance, boolean brief) {
     /** Runs in a fresh process before its memory is read: first runs learn shapes, later ones change nothing. */
     static final int FRESH_RUNS = 10;
     /** The search for the best setting only has to tell settings apart. */
     private static final int SEARCH_ROUNDS = 11;
+    private static final int BRIEF_SEARCH_ROUNDS = 3;
 
     /**
      * What was taken of one way, by round.
@@ -65,11 +67,13 @@ record Bench(Console console, int warmUps, int rounds, Tolerance tolerance) {
                 freshArguments(arguments, inputs, threads),
                 model.plan(arguments.plan(Units.BRANCHES, inputs.resolved()).build()))) {
             BenchBaseline baseline = given != null ? new BenchBaseline(given, List.of(), Map.of())
-                    : BenchBaseline.search(candidates, tolerance, this, Math.min(rounds, SEARCH_ROUNDS));
+                    : BenchBaseline.search(candidates, tolerance, this,
+                            Math.min(rounds, brief ? BRIEF_SEARCH_ROUNDS : SEARCH_ROUNDS));
             List<BenchResult.Entry> entries = time(arguments, model, inputs, ways, candidates, baseline.best());
             return new BenchResult(arguments.name(),
                     inputs.arrays().entrySet().stream().map(e -> e.getKey() + ": " + e.getValue()).toList(), baseline,
-                    withMemory(entries, ways, candidates, baseline.best()));
+                    brief ? entries.stream().map(e -> e.without("not measured")).toList()
+                            : withMemory(entries, ways, candidates, baseline.best()));
         }
     }
 
@@ -96,9 +100,10 @@ record Bench(Console console, int warmUps, int rounds, Tolerance tolerance) {
             for (int i = 0; i < runs.size(); i++) {
                 BenchWay way = i == 0 ? null : ways.get(i - 1);
                 String name = way == null ? setting.name() : way.name();
-                Samples alone = byTurns(name + " alone", List.of(runs.get(i)), rounds).getFirst();
-                entries.add(new BenchResult.Entry(name, way == null ? "" : way.policyName(),
-                        way == null ? 0 : sessions.get(i - 1).plan().unitCount(), turns.get(i), alone, null, ""));
+                Samples alone = brief ? null : byTurns(name + " alone", List.of(runs.get(i)), rounds).getFirst();
+                entries.add(new BenchResult.Entry(name, way == null ? "" : way.policyName(), way == null ? null
+                        : SideBySide.of(sessions.get(i - 1), way, candidates.threads()), turns.get(i), alone, null,
+                        ""));
             }
             return entries;
         } finally {
@@ -126,10 +131,25 @@ record Bench(Console console, int warmUps, int rounds, Tolerance tolerance) {
 
     private static Session session(Model model, BenchWay way, ModelInput arguments, Inputs inputs) {
         try {
-            return model.session(SessionOptions.builder()
-                    .plan(arguments.plan(way.units(), inputs.resolved()).build()).policy(way.policy()).build());
+            return model.session(SessionOptions.builder().plan(way.plan(arguments, inputs)).policy(way.policy())
+                    .build());
         } catch (ParallaxException e) {
             throw new ParallaxException(e.code(), way.name() + ": " + e.getMessage(), e);
+        }
+    }
+
+    /** A session that runs on the inputs and to memory allocated before. */
+    static Session ready(Model model, BenchWay way, ModelInput arguments, Inputs inputs) {
+        Session session = session(model, way, arguments, inputs);
+        try {
+            Runs.bind(session, inputs.arrays());
+            session.run();
+            Runs.pinOutputs(session);
+            session.run();
+            return session;
+        } catch (RuntimeException | Error e) {
+            session.close();
+            throw e;
         }
     }
 

@@ -10,6 +10,7 @@ import java.util.Comparator;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 
 /**
@@ -43,7 +44,10 @@ record BenchBaseline(OrtSetting best, List<Tried> tried, Map<String, String> not
         Map<Integer, Map<String, Tensor>> expected = new HashMap<>();
         try {
             for (OrtSetting setting : OrtSetting.all(candidates.threads)) {
-                String obstacle = candidates.obstacle(setting);
+                // One stream all the same, so the time of a suite is better spent elsewhere.
+                String obstacle = bench.brief() && setting.mode() == OrtSetting.Mode.PARALLEL
+                        ? "runs one node after the other like sequential; left out of suites"
+                        : candidates.obstacle(setting);
                 if (obstacle != null) {
                     notTried.put(setting.name(), obstacle);
                     continue;
@@ -108,6 +112,10 @@ record BenchBaseline(OrtSetting best, List<Tried> tried, Map<String, String> not
             partition = file;
         }
 
+        int threads() {
+            return threads;
+        }
+
         /** A session that has run once, with its inputs bound. */
         Reference load(OrtSetting setting) {
             String reason = obstacle(setting);
@@ -151,7 +159,7 @@ record BenchBaseline(OrtSetting best, List<Tried> tried, Map<String, String> not
 
         FreshProcess.Memory inFreshProcess(BenchWay way, int runs) {
             return inFreshProcess(List.of("--units", ModelArguments.UnitsConverter.text(way.units()),
-                    "--policy", way.policyName()), runs);
+                    "--policy", way.policyName(), "--rule", way.rule().name().toLowerCase(Locale.ROOT)), runs);
         }
 
         private FreshProcess.Memory inFreshProcess(List<String> arguments, int runs) {

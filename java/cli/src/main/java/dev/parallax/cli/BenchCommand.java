@@ -5,6 +5,7 @@ import com.google.gson.JsonObject;
 import dev.parallax.Engine;
 import dev.parallax.Model;
 import dev.parallax.Parallax;
+import dev.parallax.Rule;
 import dev.parallax.Session;
 import dev.parallax.SessionOptions;
 import dev.parallax.Versions;
@@ -15,6 +16,7 @@ import java.time.Instant;
 import java.time.temporal.ChronoUnit;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Locale;
 import java.util.Optional;
 import java.util.concurrent.Callable;
 import java.util.stream.Collectors;
@@ -28,10 +30,13 @@ import picocli.CommandLine.Option;
  */
 @Command(name = "bench", mixinStandardHelpOptions = true,
         description = {"Measures Parallax beside plain ONNX Runtime at its best setting on this machine.",
-            "Exit status 0, 1 if outputs differ or --check finds the target missed, 2 on bad input."})
+            "Exit status 0, 1 if outputs differ, --check finds the target missed or a suite cannot measure a model, "
+            + "2 on bad input."})
 final class BenchCommand implements Callable<Integer> {
     /** Fewer rounds decide nothing. */
     static final int FEWEST_ROUNDS = 20;
+    private static final int WARM_UPS = 5;
+    private static final int SUITE_WARM_UPS = 1;
 
     private final Console console;
 
@@ -48,13 +53,18 @@ final class BenchCommand implements Callable<Integer> {
                     + "that there are; whole runs with one).")
     private List<String> policies = new ArrayList<>();
 
+    @Option(names = "--rule", paramLabel = "RULE", defaultValue = "paper",
+            converter = PlanCommand.RuleConverter.class,
+            description = "When branches of a layer run together: paper (default), to the letter; or relaxed.")
+    private Rule rule;
+
     @Option(names = "--rounds", paramLabel = "N", defaultValue = "" + FEWEST_ROUNDS,
             description = "Timed rounds (default: ${DEFAULT-VALUE}).")
     private int rounds;
 
-    @Option(names = "--warm-ups", paramLabel = "N", defaultValue = "5",
-            description = "Untimed rounds before them (default: ${DEFAULT-VALUE}).")
-    private int warmUps;
+    @Option(names = "--warm-ups", paramLabel = "N",
+            description = "Untimed rounds before them (default: 5; with --suite 1).")
+    private Integer warmUps;
 
     @Option(names = "--baseline", paramLabel = "SETTING",
             description = "Take this setting of ONNX Runtime, such as 2-sequential-spin, instead of searching for the "
@@ -73,8 +83,26 @@ final class BenchCommand implements Callable<Integer> {
             description = "The most time it may take, the baseline's being 1 (default: ${DEFAULT-VALUE}).")
     private double target;
 
+    @Option(names = "--suite", paramLabel = "NAME",
+            description = "paper: MODEL is a folder; writes the paper's tables 3, 6 and 7, sweeps and a summary for "
+                    + "all its models as Markdown. Memory is not measured, and --check judges each model.")
+    private String suite;
+
+    @Option(names = "--only", paramLabel = "NAME",
+            description = "With --suite: this model of the folder; repeatable (default: all).")
+    private List<String> only = new ArrayList<>();
+
+    @Option(names = "--sweep", paramLabel = "NAME",
+            description = "With --suite: sweep this model; repeatable (default: the first " + BenchSuite.SWEPT + ").")
+    private List<String> sweeps = new ArrayList<>();
+
     @Option(names = "--json", paramLabel = "FILE", description = "Write every sample there.")
     private Path json;
+
+    @Option(names = "--trace", paramLabel = "FILE",
+            description = "Write when the units of a last run ran, and where, as Chrome trace events: of the best way "
+                    + "with the policy " + BenchResult.JUDGED + ", or of the only way.")
+    private Path trace;
 
     @Option(names = "--fresh", hidden = true,
             description = "What the command starts to measure memory: so many runs in one way, and nothing else.")
@@ -92,6 +120,9 @@ final class BenchCommand implements Callable<Integer> {
         if (rounds < 1) {
             throw new BadInputException("--rounds " + rounds + " is too few; give 1 or more");
         }
+        if (warmUps == null) {
+            warmUps = suite == null ? WARM_UPS : SUITE_WARM_UPS;
+        }
         if (warmUps < 0) {
             throw new BadInputException("--warm-ups " + warmUps + " is negative; give 0 or more");
         }
@@ -103,13 +134,25 @@ final class BenchCommand implements Callable<Integer> {
         }
         tolerance.check();
         Console.checkWritable(json, "--json");
-        List<BenchWay> ways = BenchWay.choose(units, policies);
+        Console.checkWritable(trace, "--trace");
+        if (suite != null) {
+            return measureSuite();
+        }
+        if (!only.isEmpty() || !sweeps.isEmpty()) {
+            throw new BadInputException("--only and --sweep choose models of a suite; add --suite paper");
+        }
+        List<BenchWay> ways = BenchWay.choose(units, policies, rule);
         if (fresh > 0) {
             return runOnly(ways);
         }
-        if (check && ways.stream().noneMatch(w -> w.policyName().equals(BenchResult.JUDGED))) {
+        boolean anyJudged = ways.stream().anyMatch(w -> w.policyName().equals(BenchResult.JUDGED));
+        if (check && !anyJudged) {
             throw new BadInputException("--check judges the policy " + BenchResult.JUDGED
                     + ", which is not among those to measure");
+        }
+        if (trace != null && ways.size() != 1 && !anyJudged) {
+            throw new BadInputException("--trace takes the best way with the policy " + BenchResult.JUDGED
+                    + ", which is not among those to measure, or the only way");
         }
         return measure(ways);
     }
@@ -127,8 +170,8 @@ final class BenchCommand implements Callable<Integer> {
                     + Text.count(threads, "thread"));
             inputs.print(out);
             out.println();
-            result = new Bench(console, warmUps, rounds, tolerance).measure(model, engine, loaded, inputs, ways,
-                    setting);
+            result = new Bench(console, warmUps, rounds, tolerance, false).measure(model, engine, loaded, inputs,
+                    ways, setting);
         } catch (Bench.DisagreementException e) {
             out.println(e.getMessage());
             out.println("Nothing was timed: outputs are not those of plain ONNX Runtime.");
@@ -138,13 +181,17 @@ final class BenchCommand implements Callable<Integer> {
         Versions versions = Parallax.version();
         out.println();
         out.println("Medians of " + Text.count(rounds, "round") + " by turns after " + Text.count(warmUps, "warm-up")
-                + "; ratios are medians of the rounds' ratios. Memory is that of a fresh process each, Java's "
-                + "included.");
-        out.println(machine.processor() + ", " + Text.count(Runtime.getRuntime().availableProcessors(), "core")
-                + ", load average " + load.stream().map(Object::toString).collect(Collectors.joining(" ")) + "; "
-                + versions);
+                + "; ratios are medians of the rounds' ratios. Overlapped: how long two units or more ran at once, of "
+                + "the time from the first start to the last end, medians of " + SideBySide.RUNS + " runs after "
+                + "the rounds. Memory is that of a fresh process each, Java's included.");
+        out.println(place(machine, load, versions));
         Optional<BenchResult.Verdict> verdict = result.verdict(target);
         verdict.ifPresent(v -> out.println("Target " + v + "."));
+        if (trace != null) {
+            BenchResult.Entry traced = result.best().orElseGet(() -> result.ours().getFirst());
+            console.writeText(trace, traced.side().trace().toChromeJson());
+            out.println("Trace of " + traced.name() + " in " + trace);
+        }
         if (json != null) {
             JsonObject all = header(start, machine, load, versions);
             all.add("options", options(ways));
@@ -152,6 +199,57 @@ final class BenchCommand implements Callable<Integer> {
             console.writeJson(json, all);
         }
         return check && !verdict.orElseThrow().met() ? Main.NO : 0;
+    }
+
+    private static String place(Machine machine, List<Double> load, Versions versions) {
+        return machine.processor() + ", " + Text.count(Runtime.getRuntime().availableProcessors(), "core")
+                + ", load average " + load.stream().map(Object::toString).collect(Collectors.joining(" ")) + "; "
+                + versions;
+    }
+
+    /** Many models in the same ways. */
+    private int measureSuite() {
+        if (!suite.equals("paper")) {
+            throw new BadInputException("--suite " + suite + " is not known; there is paper");
+        }
+        if (!units.isEmpty() || !policies.isEmpty() || setting != null || trace != null || fresh > 0
+                || !model.shapes.isEmpty() || !model.files.isEmpty()) {
+            throw new BadInputException("--suite chooses cuts, policies, baseline and inputs itself, and writes no "
+                    + "trace; leave --units, --policy, --baseline, --shape, --input and --trace out");
+        }
+        List<Path> models = BenchSuite.models(model.path, only);
+        BenchSuite.checkNames("--sweep", sweeps, models);
+        PrintStream out = console.out();
+        Machine machine = new Machine(Path.of("/"));
+        Instant start = Instant.now();
+        List<Double> load = machine.loadAverage(); // before we add to it
+        SuiteResult result = new BenchSuite(console, new Bench(console, warmUps, rounds, tolerance, true), model,
+                rule, sweeps).measure(models);
+        Versions versions = Parallax.version();
+        out.println("# The paper's tables on this machine");
+        out.println();
+        out.println(place(machine, load, versions));
+        out.println();
+        out.println("Table 3 and the summary: " + Text.count(rounds, "round") + " by turns after "
+                + Text.count(warmUps, "warm-up") + ", beside plain ONNX Runtime " + Reference.version()
+                + " at the fastest of its settings; overlapped: medians of " + SideBySide.RUNS + " runs after them.");
+        out.println();
+        result.print(out);
+        out.println();
+        List<String> misses = result.misses(target);
+        misses.forEach(m -> out.println("Target " + m + "."));
+        if (misses.isEmpty() && !result.models().isEmpty()) {
+            out.println("Target met by every model measured: the best way with the policy " + BenchResult.JUDGED
+                    + " takes at most " + target + " times the baseline's time.");
+        }
+        if (json != null) {
+            JsonObject all = header(start, machine, load, versions);
+            all.addProperty("suite", suite);
+            all.add("options", options(null));
+            all.add("result", result.toJson());
+            console.writeJson(json, all);
+        }
+        return !result.failed().isEmpty() || check && !misses.isEmpty() ? Main.NO : 0;
     }
 
     /** Runs in one way and tells the memory; for the baseline, nothing of Parallax's core is in the process. */
@@ -170,7 +268,7 @@ final class BenchCommand implements Callable<Integer> {
                 try (Engine engine = model.engine(); Model loaded = engine.load(model.path)) {
                     Inputs inputs = model.inputs(loaded, arena);
                     try (Session session = loaded.session(SessionOptions.builder()
-                            .plan(model.plan(ways.getFirst().units(), inputs.resolved()).build())
+                            .plan(ways.getFirst().plan(model, inputs))
                             .policy(ways.getFirst().policy()).build())) {
                         Runs.bind(session, inputs.arrays());
                         session.run();
@@ -224,7 +322,10 @@ final class BenchCommand implements Callable<Integer> {
         options.addProperty("threads", model.threads);
         options.addProperty("seed", model.seed);
         options.addProperty("baseline", setting == null ? "search" : setting);
-        options.addProperty("ways", ways.stream().map(BenchWay::name).collect(Collectors.joining(",")));
+        if (ways != null) { // a suite has its own
+            options.addProperty("ways", ways.stream().map(BenchWay::name).collect(Collectors.joining(",")));
+        }
+        options.addProperty("rule", rule.name().toLowerCase(Locale.ROOT));
         options.addProperty("rtol", tolerance.relative());
         options.addProperty("atol", tolerance.absolute());
         options.addProperty("target", target);

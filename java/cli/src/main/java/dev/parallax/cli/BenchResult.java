@@ -34,20 +34,20 @@ record BenchResult(String model, List<String> inputs, BenchBaseline search, List
      *
      * @param name of the baseline's setting, or of Parallax' cut and policy
      * @param policy empty for the baseline
-     * @param units how many Parallax made; 0 for the baseline
+     * @param side what ran side by side; null for the baseline
      * @param turns measured by turns with the others
-     * @param alone measured by itself
+     * @param alone measured by itself, or null
      * @param memory what a fresh process took that ran nothing else, or null
      * @param withoutMemory why there is none
      */
-    record Entry(String name, String policy, int units, Bench.Samples turns, Bench.Samples alone,
+    record Entry(String name, String policy, SideBySide side, Bench.Samples turns, Bench.Samples alone,
             FreshProcess.Memory memory, String withoutMemory) {
         Entry with(FreshProcess.Memory measured) {
-            return new Entry(name, policy, units, turns, alone, measured, "");
+            return new Entry(name, policy, side, turns, alone, measured, "");
         }
 
         Entry without(String reason) {
-            return new Entry(name, policy, units, turns, alone, null, reason);
+            return new Entry(name, policy, side, turns, alone, null, reason);
         }
 
         double median() {
@@ -117,10 +117,14 @@ record BenchResult(String model, List<String> inputs, BenchBaseline search, List
         return Timing.median(ratios);
     }
 
-    /** Of the best way with the policy that the target is for; empty if none was measured. */
+    /** The best way with the policy that the target is for; empty if none was measured. */
+    Optional<Entry> best() {
+        return ours().stream().filter(e -> e.policy.equals(JUDGED)).min(Comparator.comparingDouble(this::ratio));
+    }
+
+    /** Of the best way; empty if there is none. */
     Optional<Verdict> verdict(double target) {
-        return ours().stream().filter(e -> e.policy.equals(JUDGED)).min(Comparator.comparingDouble(this::ratio))
-                .map(e -> new Verdict(e.name, ratio(e), target));
+        return best().map(e -> new Verdict(e.name, ratio(e), target));
     }
 
     void print(PrintStream out) {
@@ -137,11 +141,13 @@ record BenchResult(String model, List<String> inputs, BenchBaseline search, List
             out.println("The baseline's setting was given, not searched.");
         }
         out.println();
-        Text.Table table = new Text.Table("way", ">units", ">median", ">of baseline", ">alone", ">turns/alone",
-                ">CPU after", ">peak memory", ">anonymous");
+        Text.Table table = new Text.Table("way", ">units", ">parallel layers", ">narrow units", ">overlapped",
+                ">median", ">of baseline", ">alone", ">turns/alone", ">CPU after", ">peak memory", ">anonymous");
         for (Entry e : entries) {
             boolean base = e == baseline();
-            table.row(base ? "baseline: ONNX Runtime, " + e.name : e.name, base ? "" : e.units, Text.nanos(e.median()),
+            table.row(base ? "baseline: ONNX Runtime, " + e.name : e.name, base ? "" : e.side.units(),
+                    base ? "" : e.side.parallelLayers(), base ? "" : e.side.narrowUnits(),
+                    base ? "" : e.side.overlap(), Text.nanos(e.median()),
                     ratio(ratio(e)), Text.nanos(e.aloneMedian()),
                     ratio(e.turnsOverAlone()) + (e.disturbed() ? " (!)" : ""), Text.nanos(e.cpuAfter()),
                     e.memory == null ? "?" : Text.bytes(e.memory.peakBytes()),
@@ -152,6 +158,9 @@ record BenchResult(String model, List<String> inputs, BenchBaseline search, List
             out.println("(!) Times by turns and alone differ by more than 3 %: the machine was busy, or the ways "
                     + "disturb each other. Measure again on a quiet machine.");
         }
+        ours().stream().map(e -> e.side.reason()).filter(r -> !r.isEmpty()).distinct().forEach(reason ->
+                out.println("Nothing overlaps in " + ours().stream().filter(e -> e.side.reason().equals(reason))
+                        .map(Entry::name).collect(Collectors.joining(", ")) + ": " + reason + "."));
         entries.stream().filter(e -> e.memory == null).forEach(e ->
                 out.println("Memory of " + e.name + " is not known: " + e.withoutMemory));
     }
@@ -193,13 +202,16 @@ record BenchResult(String model, List<String> inputs, BenchBaseline search, List
         JsonObject json = new JsonObject();
         json.addProperty("name", entry.name);
         if (entry != baseline()) {
-            json.addProperty("units", entry.units);
+            entry.side.addTo(json);
             json.addProperty("ratio", ratio(entry));
         }
         json.addProperty("median_ns", entry.median());
-        json.addProperty("alone_median_ns", entry.aloneMedian());
-        json.addProperty("turns_over_alone", entry.turnsOverAlone());
-        json.addProperty("disturbed", entry.disturbed());
+        if (entry.alone != null) {
+            json.addProperty("alone_median_ns", entry.aloneMedian());
+            json.addProperty("turns_over_alone", entry.turnsOverAlone());
+            json.addProperty("disturbed", entry.disturbed());
+            json.add("alone_samples_ns", samples(entry.alone.nanos()));
+        }
         json.addProperty("cpu_after_median_ns", entry.cpuAfter());
         if (entry.memory == null) {
             json.addProperty("memory_not_known", entry.withoutMemory);
@@ -208,12 +220,11 @@ record BenchResult(String model, List<String> inputs, BenchBaseline search, List
             json.addProperty("rss_anon_bytes", entry.memory.anonymousBytes());
         }
         json.add("samples_ns", samples(entry.turns.nanos()));
-        json.add("alone_samples_ns", samples(entry.alone.nanos()));
         json.add("cpu_after_samples_ns", samples(entry.turns.cpuAfterNanos()));
         return json;
     }
 
-    private static JsonArray samples(double[] samples) {
+    static JsonArray samples(double[] samples) {
         JsonArray array = new JsonArray();
         Arrays.stream(samples).forEach(s -> array.add(new JsonPrimitive((long) s)));
         return array;

@@ -29,6 +29,7 @@ import picocli.CommandLine.UnmatchedArgumentException;
             "  plx run model.onnx --shape ids=1x16        seeded inputs, outputs printed",
             "  plx compare model.onnx --units all         every cut against plain ONNX Runtime",
             "  plx bench model.onnx                       how fast it is, beside ONNX Runtime at its best",
+            "  plx bench --suite paper DIR                the paper's tables for a folder of models",
             "  plx zoo fill DIR                           eight models to try it with",
             "  plx test                                   every test (from a clone of the project only)",
             "", "Exit status: 0 all is well, 1 the answer is no, 2 bad input or nothing could be done."})

@@ -64,6 +64,19 @@ class ModelInput {
 
     /** What a person calls the model: its file without folder and ending. */
     String name() {
+        return name(path);
+    }
+
+    static String name(Path path) {
         return path.getFileName().toString().replaceFirst("\\.onnx$", "");
+    }
+
+    /** The same for another model, whose open dimensions take their usual sizes. */
+    ModelInput of(Path other, int otherThreads) {
+        ModelInput input = new ModelInput();
+        input.path = other;
+        input.seed = seed;
+        input.threads = otherThreads;
+        return input;
     }
 }

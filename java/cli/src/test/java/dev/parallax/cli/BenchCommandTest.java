@@ -42,8 +42,11 @@ class BenchCommandTest {
     void everythingIsMeasuredAndKept() throws IOException {
         Path file = folder.resolve("bench.json");
         Plx plx = Plx.run("bench", diamond(), "--shape", "x=3x4", "--threads", 2, "--rounds", 3, "--warm-ups", 1,
-                "--units", "whole,branches", "--units", "nodes", "--policy", "sequential", "--json", file);
+                "--units", "whole,branches", "--units", "nodes", "--policy", "sequential", "--rule", "relaxed",
+                "--json", file);
         assertEquals(0, plx.status(), plx::toString);
+        assertTrue(plx.out().contains("Nothing overlaps in whole/sequential: one unit for the whole graph."),
+                plx::toString);
         JsonObject all = json(file);
         assertEquals(Parallax.version().parallax(), all.getAsJsonObject("versions").get("parallax").getAsString());
         assertEquals(Parallax.version().onnxRuntime(),
@@ -64,6 +67,8 @@ class BenchCommandTest {
         for (JsonElement way : result.getAsJsonArray("ways")) {
             assertComplete(way.getAsJsonObject(), 3);
             assertTrue(way.getAsJsonObject().get("ratio").getAsDouble() > 0);
+            assertEquals(way.getAsJsonObject().get("name").getAsString().startsWith("whole/") ? 0 : 1,
+                    way.getAsJsonObject().get("parallel_layers").getAsInt());
         }
         assertTrue(plx.out().contains("| baseline: ONNX Runtime, " + setting), plx::toString);
         for (String way : List.of("whole/sequential", "branches/sequential", "nodes/sequential")) {
@@ -94,6 +99,18 @@ class BenchCommandTest {
         assertEquals(0, result.getAsJsonObject("search").getAsJsonArray("tried").size());
         assertComplete(result.getAsJsonObject("baseline"), 1);
         assertTrue(plx.out().contains("was given, not searched"), plx::toString);
+    }
+
+    @Test
+    void theOnlyWayOrTheBestIsTraced() throws IOException {
+        Path file = folder.resolve("trace.json");
+        Plx one = Plx.run("bench", diamond(), "--threads", 2, "--rounds", 1, "--warm-ups", 0, "--units", "whole",
+                "--baseline", "1-sequential", "--trace", file);
+        assertTrue(one.out().contains("Trace of whole/sequential in " + file), one::toString);
+        assertTrue(json(file).getAsJsonArray("traceEvents").size() > 0);
+        Plx best = Plx.run("bench", diamond(), "--threads", 2, "--rounds", 1, "--warm-ups", 0, "--units",
+                "branches", "--policy", "sequential,dataflow", "--baseline", "1-sequential", "--trace", file);
+        assertTrue(best.out().contains("Trace of branches/dataflow in " + file), best::toString);
     }
 
     @Test
@@ -137,6 +154,8 @@ class BenchCommandTest {
             --warm-ups -1;                  --warm-ups -1 is negative
             --check --rounds 19;            --check takes --rounds 20 or more, not 19
             --check --policy sequential;    --check judges the policy dataflow
+            --policy sequential --units whole,nodes --trace t.json; --trace takes the best way with the policy dataflow
+            --rule strict;                  --rule strict is not one of paper, relaxed
             --target 0;                     --target 0.0 is no ratio
             --target NaN;                   --target NaN is no ratio
             --rtol -1;                      --rtol -1.0 is no tolerance

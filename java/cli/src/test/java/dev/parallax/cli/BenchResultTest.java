@@ -20,6 +20,7 @@ import org.junit.jupiter.api.Test;
 
 /** What is made of samples, on samples that are made up. */
 class BenchResultTest {
+    private static final SideBySide SIDE = new SideBySide(7, 2, 3, 1.5e6, 6e6, "", null);
     private static final FreshProcess.Memory MEMORY = new FreshProcess.Memory(300_000_000, 200_000_000);
 
     private static double[] millis(double... values) {
@@ -47,11 +48,11 @@ class BenchResultTest {
     }
 
     private static Entry baseline(double... turns) {
-        return new Entry("2-sequential-nospin", "", 0, samples(turns), samples(turns), MEMORY, "");
+        return new Entry("2-sequential-nospin", "", null, samples(turns), samples(turns), MEMORY, "");
     }
 
     private static Entry way(String cut, String policy, double... turns) {
-        return new Entry(cut + "/" + policy, policy, 7, samples(turns), samples(turns), MEMORY, "");
+        return new Entry(cut + "/" + policy, policy, SIDE, samples(turns), samples(turns), MEMORY, "");
     }
 
     private static String table(BenchResult result) {
@@ -72,12 +73,12 @@ class BenchResultTest {
 
     @Test
     void moreThanThreePercentBesidesAloneIsDisturbed() {
-        Entry quiet = new Entry("a", "", 0, samples(103, 103, 103), samples(100, 100, 100), MEMORY, "");
+        Entry quiet = new Entry("a", "", null, samples(103, 103, 103), samples(100, 100, 100), MEMORY, "");
         assertEquals(1.03, quiet.turnsOverAlone(), 1e-9);
-        assertFalse(new Entry("a", "", 0, samples(102.9), samples(100), MEMORY, "").disturbed());
-        assertFalse(new Entry("a", "", 0, samples(97.1), samples(100), MEMORY, "").disturbed());
-        assertTrue(new Entry("a", "", 0, samples(103.1), samples(100), MEMORY, "").disturbed());
-        assertTrue(new Entry("a", "", 0, samples(96.9), samples(100), MEMORY, "").disturbed());
+        assertFalse(new Entry("a", "", null, samples(102.9), samples(100), MEMORY, "").disturbed());
+        assertFalse(new Entry("a", "", null, samples(97.1), samples(100), MEMORY, "").disturbed());
+        assertTrue(new Entry("a", "", null, samples(103.1), samples(100), MEMORY, "").disturbed());
+        assertTrue(new Entry("a", "", null, samples(96.9), samples(100), MEMORY, "").disturbed());
     }
 
     @Test
@@ -97,7 +98,7 @@ class BenchResultTest {
     @Test
     void theTableHasEveryWayAndSaysWhatIsWrongWithIt() {
         BenchResult result = result(baseline(10, 10, 10),
-                new Entry("branches/dataflow", "dataflow", 7, samples(12, 12, 12), samples(10, 10, 10), null,
+                new Entry("branches/dataflow", "dataflow", SIDE, samples(12, 12, 12), samples(10, 10, 10), null,
                         "its process ended with status 134"));
         assertEquals("""
                 | ONNX Runtime's setting |  median | of the fastest |
@@ -106,19 +107,44 @@ class BenchResultTest {
                 | 2-sequential-spin      | 13.0 ms |           1.30 |
                 Not tried: 2-streams-nospin, 2-streams-spin: no layer has two branches
 
-                | way                                         | units |  median | of baseline |   alone \
+                | way                                         | units | parallel layers | narrow units \
+                |         overlapped |  median | of baseline |   alone \
                 | turns/alone | CPU after | peak memory | anonymous |
-                |---------------------------------------------|------:|--------:|------------:|--------:\
+                |---------------------------------------------|------:|----------------:|-------------:\
+                |-------------------:|--------:|------------:|--------:\
                 |------------:|----------:|------------:|----------:|
-                | baseline: ONNX Runtime, 2-sequential-nospin |       | 10.0 ms |        1.00 | 10.0 ms \
+                | baseline: ONNX Runtime, 2-sequential-nospin |       |                 |              \
+                |                    | 10.0 ms |        1.00 | 10.0 ms \
                 |        1.00 |   2.00 ms |      300 MB |    200 MB |
-                | branches/dataflow                           |     7 | 12.0 ms |        1.20 | 10.0 ms \
+                | branches/dataflow                           |     7 |               2 |            3 \
+                | 1.50 ms of 6.00 ms | 12.0 ms |        1.20 | 10.0 ms \
                 |    1.20 (!) |   2.00 ms |           ? |         ? |
                 (!) Times by turns and alone differ by more than 3 %: the machine was busy, or the ways disturb each \
                 other. Measure again on a quiet machine.
                 Memory of branches/dataflow is not known: its process ended with status 134
                 """, table(result));
         assertFalse(table(result(baseline(10), way("whole", "sequential", 9))).contains("(!)"));
+    }
+
+    @Test
+    void whatRanOneAfterTheOtherSaysWhy() {
+        Entry whole = idle("whole/sequential", "one unit for the whole graph");
+        Entry first = idle("branches/sequential", "policy sequential runs one unit after the other");
+        Entry second = idle("mixed/sequential", "policy sequential runs one unit after the other");
+        BenchResult result = result(baseline(10), whole, first, second, way("branches", "dataflow", 9));
+        assertTrue(table(result).contains("""
+                Nothing overlaps in whole/sequential: one unit for the whole graph.
+                Nothing overlaps in branches/sequential, mixed/sequential: policy sequential runs one unit after the \
+                other.
+                """), table(result));
+        JsonObject json = result.toJson().getAsJsonArray("ways").get(0).getAsJsonObject();
+        assertEquals("one unit for the whole graph", json.get("no_overlap").getAsString());
+        assertEquals(0, json.get("overlap_ns").getAsDouble(), 0);
+    }
+
+    private static Entry idle(String name, String reason) {
+        return new Entry(name, "sequential", new SideBySide(3, 0, 0, 0, 6e6, reason, null), samples(10), samples(10),
+                MEMORY, "");
     }
 
     @Test
@@ -140,6 +166,11 @@ class BenchResultTest {
         assertEquals("[12000000,13000000,14000000]", way.get("alone_samples_ns").toString());
         assertEquals("[2000000,2000000,2000000]", way.get("cpu_after_samples_ns").toString());
         assertEquals(7, way.get("units").getAsInt());
+        assertEquals(2, way.get("parallel_layers").getAsInt());
+        assertEquals(3, way.get("narrow_units").getAsInt());
+        assertEquals(1.5e6, way.get("overlap_ns").getAsDouble(), 0);
+        assertEquals(6e6, way.get("span_ns").getAsDouble(), 0);
+        assertFalse(way.has("no_overlap"));
         assertEquals(13.0 / 11, way.get("ratio").getAsDouble(), 1e-9);
         assertEquals(13e6, way.get("median_ns").getAsDouble(), 0);
         assertFalse(way.get("disturbed").getAsBoolean());

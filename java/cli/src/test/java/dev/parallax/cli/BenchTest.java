@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.parallax.Plan;
+import dev.parallax.Rule;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -54,7 +55,7 @@ class BenchTest {
     // ---- ways --------------------------------------------------------------------------------------------------
 
     private static List<String> names(List<String> units, List<String> policies) {
-        return BenchWay.choose(units, policies).stream().map(BenchWay::name).toList();
+        return BenchWay.choose(units, policies, Rule.PAPER).stream().map(BenchWay::name).toList();
     }
 
     @Test
@@ -131,6 +132,33 @@ class BenchTest {
     private static String obstacle(String first, String second, List<Plan.Branch> branches, List<Plan.Layer> layers) {
         return assertThrows(BadInputException.class, () -> NodePartition.of(List.of(node(0, first), node(1, second)),
                 branches, layers)).getMessage();
+    }
+
+    // ---- side by side ------------------------------------------------------------------------------------------
+
+    @Test
+    void layersThatAreNotParallelAreCounted() {
+        // One branch; a short one; none with FLOPs; 4 times apart.
+        List<Plan.Branch> branches = List.of(branch(0, 0, 5, 0, 1, 2), branch(1, 1, 5, 3), branch(2, 1, 5, 4, 5, 6),
+                branch(3, 2, 0, 7, 8, 9), branch(4, 2, 5, 10, 11, 12), branch(5, 3, 5, 13, 14, 15),
+                branch(6, 3, 20, 16, 17, 18), branch(7, 4, 5, 19, 20, 21));
+        List<Plan.Layer> layers = List.of(layer(0, 0), layer(1, 1, 2), layer(2, 3, 4), layer(3, 5, 6), layer(4, 7));
+        assertEquals("no layer is parallel under rule paper: 2 layers have one branch, 1 has branches of fewer than 3 "
+                + "nodes, 1 has branches without counted FLOPs, 1 has branches over 1.5 times apart in FLOPs",
+                SideBySide.layers(layers, branches, Rule.PAPER, 3, 1.5));
+        assertEquals("no layer is parallel under rule relaxed: 2 layers have one branch, 1 has fewer than two branches "
+                + "of at least 3 nodes, 1 has fewer than two of them with counted FLOPs, 1 has no two branches within "
+                + "1.5 times of each other in FLOPs", SideBySide.layers(layers, branches, Rule.RELAXED, 3, 1.5));
+        assertEquals("no layer is parallel under rule paper: 1 layer has one branch",
+                SideBySide.layers(layers.subList(0, 1), branches, Rule.PAPER, 3, 1.5));
+    }
+
+    @Test
+    void aMixedCutOfWideUnitsTellsWhatWasMeasured() {
+        Plan.Unit unit = new Plan.Unit(0, List.of(0), List.of(), List.of(), List.of(), -1, -1, -1, 0, 0, true, 0, 8e6,
+                5e6);
+        assertEquals("measured: no range of layers is faster side by side (all nodes take 10.0 ms on all threads, "
+                + "16.0 ms on one)", SideBySide.measured(List.of(unit, unit)));
     }
 
     // ---- processes ---------------------------------------------------------------------------------------------
