@@ -48,7 +48,7 @@ class MainTest {
             run m.onnx --bogus;                   Unknown option: '--bogus'; see plx run --help
             run m.onnx n.onnx;                    n.onnx
             run m.onnx --units halves;            --units halves is not one of whole, layers, branches, nodes
-            run m.onnx --policy random;           --policy random is not known; there is sequential
+            run m.onnx --policy random;           --policy random is not one of sequential, paper
             run m.onnx --seed x;                  --seed
             run m.onnx --threads -1;              --threads -1 is negative
             run m.onnx --runs 0;                  --runs 0 is too few
