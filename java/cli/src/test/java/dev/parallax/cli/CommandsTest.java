@@ -126,7 +126,7 @@ class CommandsTest {
     // ---- compare -----------------------------------------------------------------------------------------------
 
     @Test
-    void aMixedPlanTellsWhatWasMeasured() {
+    void aMixedPlanTellsWhatWasMeasured() throws IOException {
         Plx plx = Plx.run("plan", diamond(), "--units", "mixed", "--shape", "x=3x4");
         assertEquals(0, plx.status(), plx::toString);
         assertTrue(plx.out().contains("Measured node by node"), plx::toString);
