@@ -20,20 +20,18 @@ import java.util.Map;
  * would speed up its own next run, at the expense of everybody's cores. What it takes until then is counted.
  *
  * <p>Lifetime: a value; each measurement is complete in itself. Threads: one.
- * Example: {@code new Bench(console, 5, 20, tolerance, false).measure(arguments, engine, model, inputs, ways, null)}.
+ * Example: {@code new Bench(console, 5, 20, tolerance).measure(arguments, engine, model, inputs, ways, null)}.
  *
  * @param console where progress is shown
  * @param warmUps untimed rounds before timed ones
  * @param rounds timed rounds
  * @param tolerance when outputs count as equal
- * @param brief for many models: few rounds to find the baseline, nobody runs alone, and memory is not measured
  */
-record Bench(Console console, int warmUps, int rounds, Tolerance tolerance, boolean brief) {
+record Bench(Console console, int warmUps, int rounds, Tolerance tolerance) {
     /** Runs in a fresh process before its memory is read: first runs learn shapes, later ones change nothing. */
     static final int FRESH_RUNS = 10;
     /** The search for the best setting only has to tell settings apart. */
     private static final int SEARCH_ROUNDS = 11;
-    private static final int BRIEF_SEARCH_ROUNDS = 3;
 
     /**
      * What was taken of one way, by round.
@@ -68,12 +66,11 @@ record Bench(Console console, int warmUps, int rounds, Tolerance tolerance, bool
                 model.plan(arguments.plan(Units.BRANCHES, inputs.resolved()).build()))) {
             BenchBaseline baseline = given != null ? new BenchBaseline(given, List.of(), Map.of())
                     : BenchBaseline.search(candidates, tolerance, this,
-                            Math.min(rounds, brief ? BRIEF_SEARCH_ROUNDS : SEARCH_ROUNDS));
+                            Math.min(rounds, SEARCH_ROUNDS));
             List<BenchResult.Entry> entries = time(arguments, model, inputs, ways, candidates, baseline.best());
             return new BenchResult(arguments.name(),
                     inputs.arrays().entrySet().stream().map(e -> e.getKey() + ": " + e.getValue()).toList(), baseline,
-                    brief ? entries.stream().map(e -> e.without("not measured")).toList()
-                            : withMemory(entries, ways, candidates, baseline.best()));
+                    withMemory(entries, ways, candidates, baseline.best()));
         }
     }
 
@@ -100,7 +97,7 @@ record Bench(Console console, int warmUps, int rounds, Tolerance tolerance, bool
             for (int i = 0; i < runs.size(); i++) {
                 BenchWay way = i == 0 ? null : ways.get(i - 1);
                 String name = way == null ? setting.name() : way.name();
-                Samples alone = brief ? null : byTurns(name + " alone", List.of(runs.get(i)), rounds).getFirst();
+                Samples alone = byTurns(name + " alone", List.of(runs.get(i)), rounds).getFirst();
                 entries.add(new BenchResult.Entry(name, way == null ? "" : way.policyName(), way == null ? null
                         : SideBySide.of(sessions.get(i - 1), way, candidates.threads()), turns.get(i), alone, null,
                         ""));

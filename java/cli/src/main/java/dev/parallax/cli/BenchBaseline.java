@@ -44,10 +44,7 @@ record BenchBaseline(OrtSetting best, List<Tried> tried, Map<String, String> not
         Map<Integer, Map<String, Tensor>> expected = new HashMap<>();
         try {
             for (OrtSetting setting : OrtSetting.all(candidates.threads)) {
-                // One stream all the same, so the time of a suite is better spent elsewhere.
-                String obstacle = bench.brief() && setting.mode() == OrtSetting.Mode.PARALLEL
-                        ? "runs one node after the other like sequential; left out of suites"
-                        : candidates.obstacle(setting);
+                String obstacle = candidates.obstacle(setting);
                 if (obstacle != null) {
                     notTried.put(setting.name(), obstacle);
                     continue;

@@ -35,8 +35,6 @@ import picocli.CommandLine.Option;
 final class BenchCommand implements Callable<Integer> {
     /** Fewer rounds decide nothing. */
     static final int FEWEST_ROUNDS = 20;
-    private static final int WARM_UPS = 5;
-    private static final int SUITE_WARM_UPS = 1;
 
     private final Console console;
 
@@ -62,9 +60,9 @@ final class BenchCommand implements Callable<Integer> {
             description = "Timed rounds (default: ${DEFAULT-VALUE}).")
     private int rounds;
 
-    @Option(names = "--warm-ups", paramLabel = "N",
-            description = "Untimed rounds before them (default: 5; with --suite 1).")
-    private Integer warmUps;
+    @Option(names = "--warm-ups", paramLabel = "N", defaultValue = "5",
+            description = "Untimed rounds before them (default: ${DEFAULT-VALUE}).")
+    private int warmUps;
 
     @Option(names = "--baseline", paramLabel = "SETTING",
             description = "Take this setting of ONNX Runtime, such as 2-sequential-spin, instead of searching for the "
@@ -85,7 +83,7 @@ final class BenchCommand implements Callable<Integer> {
 
     @Option(names = "--suite", paramLabel = "NAME",
             description = "paper: MODEL is a folder; writes the paper's tables 3, 6 and 7, sweeps and a summary for "
-                    + "all its models as Markdown. Memory is not measured, and --check judges each model.")
+                    + "all its models as Markdown; --check judges each model.")
     private String suite;
 
     @Option(names = "--only", paramLabel = "NAME",
@@ -119,9 +117,6 @@ final class BenchCommand implements Callable<Integer> {
     public Integer call() {
         if (rounds < 1) {
             throw new BadInputException("--rounds " + rounds + " is too few; give 1 or more");
-        }
-        if (warmUps == null) {
-            warmUps = suite == null ? WARM_UPS : SUITE_WARM_UPS;
         }
         if (warmUps < 0) {
             throw new BadInputException("--warm-ups " + warmUps + " is negative; give 0 or more");
@@ -170,7 +165,7 @@ final class BenchCommand implements Callable<Integer> {
                     + Text.count(threads, "thread"));
             inputs.print(out);
             out.println();
-            result = new Bench(console, warmUps, rounds, tolerance, false).measure(model, engine, loaded, inputs,
+            result = new Bench(console, warmUps, rounds, tolerance).measure(model, engine, loaded, inputs,
                     ways, setting);
         } catch (Bench.DisagreementException e) {
             out.println(e.getMessage());
@@ -223,7 +218,7 @@ final class BenchCommand implements Callable<Integer> {
         Machine machine = new Machine(Path.of("/"));
         Instant start = Instant.now();
         List<Double> load = machine.loadAverage(); // before we add to it
-        SuiteResult result = new BenchSuite(console, new Bench(console, warmUps, rounds, tolerance, true), model,
+        SuiteResult result = new BenchSuite(console, new Bench(console, warmUps, rounds, tolerance), model,
                 rule, sweeps).measure(models);
         Versions versions = Parallax.version();
         out.println("# The paper's tables on this machine");

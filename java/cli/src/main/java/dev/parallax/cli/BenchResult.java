@@ -36,7 +36,7 @@ record BenchResult(String model, List<String> inputs, BenchBaseline search, List
      * @param policy empty for the baseline
      * @param side what ran side by side; null for the baseline
      * @param turns measured by turns with the others
-     * @param alone measured by itself, or null
+     * @param alone measured by itself
      * @param memory what a fresh process took that ran nothing else, or null
      * @param withoutMemory why there is none
      */
@@ -66,6 +66,14 @@ record BenchResult(String model, List<String> inputs, BenchBaseline search, List
         /** Median by turns over median alone. */
         double turnsOverAlone() {
             return median() / aloneMedian();
+        }
+
+        String peakMemory() {
+            return memory == null ? "?" : Text.bytes(memory.peakBytes());
+        }
+
+        String anonymousMemory() {
+            return memory == null ? "?" : Text.bytes(memory.anonymousBytes());
         }
 
         boolean disturbed() {
@@ -150,8 +158,7 @@ record BenchResult(String model, List<String> inputs, BenchBaseline search, List
                     base ? "" : e.side.overlap(), Text.nanos(e.median()),
                     ratio(ratio(e)), Text.nanos(e.aloneMedian()),
                     ratio(e.turnsOverAlone()) + (e.disturbed() ? " (!)" : ""), Text.nanos(e.cpuAfter()),
-                    e.memory == null ? "?" : Text.bytes(e.memory.peakBytes()),
-                    e.memory == null ? "?" : Text.bytes(e.memory.anonymousBytes()));
+                    e.peakMemory(), e.anonymousMemory());
         }
         table.printMarkdown(out);
         if (entries.stream().anyMatch(Entry::disturbed)) {
@@ -206,12 +213,10 @@ record BenchResult(String model, List<String> inputs, BenchBaseline search, List
             json.addProperty("ratio", ratio(entry));
         }
         json.addProperty("median_ns", entry.median());
-        if (entry.alone != null) {
-            json.addProperty("alone_median_ns", entry.aloneMedian());
-            json.addProperty("turns_over_alone", entry.turnsOverAlone());
-            json.addProperty("disturbed", entry.disturbed());
-            json.add("alone_samples_ns", samples(entry.alone.nanos()));
-        }
+        json.addProperty("alone_median_ns", entry.aloneMedian());
+        json.addProperty("turns_over_alone", entry.turnsOverAlone());
+        json.addProperty("disturbed", entry.disturbed());
+        json.add("alone_samples_ns", samples(entry.alone.nanos()));
         json.addProperty("cpu_after_median_ns", entry.cpuAfter());
         if (entry.memory == null) {
             json.addProperty("memory_not_known", entry.withoutMemory);

@@ -29,7 +29,7 @@ import java.util.stream.Stream;
  * Example: {@code new BenchSuite(console, bench, arguments, Rule.PAPER, List.of()).measure(models)}.
  *
  * @param console where progress is said
- * @param bench for the latencies; brief
+ * @param bench for latencies and memory
  * @param arguments threads and seed; their path is the folder
  * @param rule when branches of a layer run together, for table 3
  * @param sweeps names of the models to sweep; empty for the first {@link #SWEPT}

@@ -61,6 +61,7 @@ record SuiteResult(Rule rule, List<ModelResult> models, Map<String, String> fail
     void print(PrintStream out) {
         summary(out);
         latency(out);
+        costs(out);
         layers(out);
         structure(out);
         sweeps(out);
@@ -112,6 +113,25 @@ record SuiteResult(Rule rule, List<ModelResult> models, Map<String, String> fail
         out.println();
         out.println("Medians; in brackets the time over ONNX Runtime's, the median of the rounds' ratios. Rule "
                 + rule.name().toLowerCase(Locale.ROOT) + ".");
+    }
+
+    /** What a latency comparison has to be read with. */
+    private void costs(PrintStream out) {
+        out.println();
+        out.println("## Memory, and times by turns over times alone");
+        out.println();
+        Text.Table table = new Text.Table("model", "way", ">peak memory", ">anonymous", ">turns/alone", ">CPU after");
+        for (ModelResult m : models) {
+            for (BenchResult.Entry e : m.latency.entries()) {
+                table.row(m.name, e == m.latency.baseline() ? "ONNX Runtime, " + e.name() : e.name(), e.peakMemory(),
+                        e.anonymousMemory(), ratio(e.turnsOverAlone()) + (e.disturbed() ? " (!)" : ""),
+                        Text.nanos(e.cpuAfter()));
+            }
+        }
+        table.printMarkdown(out);
+        out.println();
+        out.println("Memory is that of a fresh process each, Java's included. (!): by turns and alone differ by more "
+                + "than 3 %, so the machine was busy, or the ways disturb each other.");
     }
 
     private void layers(PrintStream out) {
