@@ -139,6 +139,19 @@ typedef struct plx_model_options {
   const char* const* dimension_names;
   const int64_t* dimension_values;
   size_t dimension_count;
+  /* External data lies in the model's folder or below. Where a symbolic link in it leads elsewhere, as in a cache that keeps
+   * files by their checksums, the data may lie in one of these folders too. */
+  const char* const* data_folders;
+  size_t data_folder_count;
+  /* How much a model may ask for; more is PLX_INVALID_MODEL. 0 = the default. */
+  uint64_t max_model_bytes;    /* of the ONNX file itself; 2 GiB less one, where protobuf ends as well */
+  uint64_t max_weight_bytes;   /* of all constants, external data included; 64 GiB */
+  /* Of constants that do not stand in the model but are computed from it when it is loaded (sparse tensors made dense, nodes
+   * that read constants only), beyond eight times the weights; 1 GiB, and no single one may be larger than that. */
+  uint64_t max_constant_bytes;
+  uint64_t max_nodes;          /* subgraphs, and functions at each of their calls, included; 200,000 */
+  int32_t max_depth;           /* of subgraphs in subgraphs; 32, where ONNX Runtime's parser ends as well; 64 at most */
+  int32_t reserved;            /* 0 */
 } plx_model_options;
 
 /* Reads and checks an ONNX model. Weights are mapped, not read. options may be NULL. */

@@ -2,6 +2,7 @@
 // plx_status.
 #include <plx/plx.h>
 
+#include <algorithm>
 #include <cstring>
 #include <memory>
 #include <new>
@@ -9,6 +10,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "plx/base/text.h"
 #include "plx/engine/model.h"
 #include "plx/ort/runtime.h"
 #include "plx/partition/plan.h"
@@ -51,7 +53,15 @@ namespace {
 // A status that cannot be made would be an error lost: this one is there already, and never released.
 plx_status out_of_memory{Error{Code::kMemoryBudget, "out of memory", 0, 0}};
 
-plx_status* to_status(Error error) {
+// The one place where texts leave: names in them come out of files, and a terminal or a log must not obey them.
+constexpr size_t kLongestMessage = 2000;
+
+plx_status* to_status(Error error) noexcept {
+  try {
+    error.message = plx::printable(error.message, kLongestMessage);
+  } catch (const std::bad_alloc&) {
+    return &out_of_memory;
+  }
   auto* status = new (std::nothrow) plx_status{std::move(error)};
   return status != nullptr ? status : &out_of_memory;
 }
@@ -115,6 +125,20 @@ plx::Result<plx::ort::ModelSettings> settings_of(const plx_model_options& option
     }
     settings.dimensions.emplace_back(options.dimension_names[i], options.dimension_values[i]);
   }
+  if (options.data_folder_count != 0 && options.data_folders == nullptr) return missing("data_folders");
+  for (size_t i = 0; i < options.data_folder_count; ++i) {
+    if (options.data_folders[i] == nullptr) return missing("a data folder");
+    settings.data_folders.emplace_back(options.data_folders[i]);
+  }
+  const auto limit = [](auto& value, auto given) {
+    if (given != 0) value = given;
+  };
+  if (options.max_depth < 0) return fail(Code::kInvalidArgument, "max_depth is ", options.max_depth, "; it must be 0 (the default) or more");
+  limit(settings.limits.model_bytes, options.max_model_bytes);
+  limit(settings.limits.weight_bytes, options.max_weight_bytes);
+  limit(settings.limits.constant_bytes, options.max_constant_bytes);
+  limit(settings.limits.nodes, std::min<uint64_t>(options.max_nodes, plx::graph::Limits::none().nodes));
+  limit(settings.limits.depth, std::min<int32_t>(options.max_depth, plx::graph::Limits::none().depth));
   return settings;
 }
 

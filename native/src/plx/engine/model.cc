@@ -68,42 +68,70 @@ ort::Weights place_of_weights(const graph::Graph& graph) {
 
 }  // namespace
 
-Result<std::shared_ptr<Model>> Model::finish(std::shared_ptr<Model> model, Result<graph::Graph> graph) {
+namespace {
+
+graph::ReadOptions read_options(const ort::ModelSettings& settings, const std::string& name) {
+  graph::ReadOptions options;
+  options.name = name;
+  options.data_folders = settings.data_folders;
+  options.limits = settings.limits;
+  options.load_data = false;  // ONNX Runtime reads the weights of the model as given itself
+  return options;
+}
+
+}  // namespace
+
+// The subject has its runtime, settings and the source's name.
+Result<std::shared_ptr<Model>> Model::finish(schedule::Subject subject, Result<graph::Graph> read, graph::ReadOptions options) {
+  if (!read) return read.error();
+  auto graph = graph::pin_files(read.take(), std::move(options));
   if (!graph) return graph.error();
-  auto given = std::make_shared<schedule::Subject>(*model->given_);
-  given->graph = std::make_shared<const graph::Graph>(graph.take());
-  given->as_given = true;
-  model->given_ = std::move(given);
+  // ONNX Runtime opens nothing by a name that the model or its folder gives: what it reads is what was checked.
+  subject.source.files = graph->files;
+  if (!graph->files.empty()) {
+    subject.source.path.clear();
+    subject.source.base_directory = graph::kPinnedFolder;
+  }
+  subject.source.bytes = graph->model;
+  auto constant_bytes = ort::constants_within(subject.runtime, *graph, *subject.settings, subject.source.name);
+  if (!constant_bytes) return constant_bytes.error();
+  auto settings = std::make_shared<ort::ModelSettings>(*subject.settings);
+  settings->limits.constant_bytes = *constant_bytes;
+  subject.settings = std::move(settings);
+  subject.graph = std::make_shared<const graph::Graph>(graph.take());
+  subject.as_given = true;
+  std::shared_ptr<Model> model(new Model);
+  model->given_ = std::make_shared<const schedule::Subject>(std::move(subject));
   return model;
 }
 
 Result<std::shared_ptr<Model>> Model::load_file(std::shared_ptr<ort::Runtime> runtime, const std::string& path,
                                                 ort::ModelSettings settings) {
-  std::shared_ptr<Model> model(new Model);
-  auto subject = std::make_shared<schedule::Subject>();
-  subject->runtime = std::move(runtime);
-  subject->settings = std::make_shared<const ort::ModelSettings>(std::move(settings));
-  subject->source = {.name = path, .path = path, .bytes = {}, .base_directory = std::filesystem::path(path).parent_path().string()};
-  if (subject->source.base_directory.empty()) subject->source.base_directory = ".";
-  model->given_ = subject;
-  graph::ReadOptions options;
-  options.load_data = false;  // ONNX Runtime reads the weights of the model as given itself
-  return finish(std::move(model), graph::read_model_file(path, options));
+  auto file = graph::Mapping::open(path);
+  if (!file) return file.error();
+  graph::ReadOptions options = read_options(settings, path);
+  options.base_directory = std::filesystem::path(path).parent_path().string();
+  if (options.base_directory.empty()) options.base_directory = ".";
+  schedule::Subject subject;
+  subject.runtime = std::move(runtime);
+  subject.settings = std::make_shared<const ort::ModelSettings>(std::move(settings));
+  subject.source = {.name = path, .path = (*file)->path(), .bytes = {}, .base_directory = {}};
+  auto storage = std::make_shared<graph::Storage>();
+  const auto bytes = storage->keep(file.take());
+  auto graph = graph::read_model(bytes, std::move(storage), options);
+  return finish(std::move(subject), std::move(graph), std::move(options));
 }
 
 Result<std::shared_ptr<Model>> Model::load_memory(std::shared_ptr<ort::Runtime> runtime, std::string_view bytes,
                                                   const std::string& base_directory, ort::ModelSettings settings) {
-  std::shared_ptr<Model> model(new Model);
-  auto subject = std::make_shared<schedule::Subject>();
-  subject->runtime = std::move(runtime);
-  subject->settings = std::make_shared<const ort::ModelSettings>(std::move(settings));
-  subject->source = {.name = "model in memory", .path = {}, .bytes = bytes, .base_directory = base_directory};
-  model->given_ = subject;
-  graph::ReadOptions options;
-  options.load_data = false;
+  graph::ReadOptions options = read_options(settings, "model in memory");
   options.base_directory = base_directory;
-  return finish(std::move(model), graph::read_model(std::as_bytes(std::span(bytes.data(), bytes.size())),
-                                                    std::make_shared<graph::Storage>(), options));
+  schedule::Subject subject;
+  subject.runtime = std::move(runtime);
+  subject.settings = std::make_shared<const ort::ModelSettings>(std::move(settings));
+  subject.source = {.name = options.name, .path = {}, .bytes = {}, .base_directory = {}};
+  auto graph = graph::read_model(std::as_bytes(std::span(bytes.data(), bytes.size())), std::make_shared<graph::Storage>(), options);
+  return finish(std::move(subject), std::move(graph), std::move(options));
 }
 
 std::string Model::info_json() const {
@@ -172,9 +200,9 @@ Result<std::shared_ptr<const schedule::Subject>> Model::optimised(bool for_devic
     auto subject = std::make_shared<schedule::Subject>(*given_);
     subject->graph = std::make_shared<const graph::Graph>(std::move(made));
     subject->as_given = false;
-    if (!subject->graph->external_files.empty()) {
+    if (!subject->graph->files.empty()) {
       subject->unit_directory = subject->source.base_directory;
-      subject->stand_in = subject->graph->external_files.front();
+      subject->stand_in = subject->graph->files.begin()->first;
     } else {
       auto folder = subject->runtime->stand_in_folder();
       if (!folder) return folder.error();

@@ -66,7 +66,7 @@ class Model {
 
  private:
   Model() = default;
-  static Result<std::shared_ptr<Model>> finish(std::shared_ptr<Model> model, Result<graph::Graph> graph);
+  static Result<std::shared_ptr<Model>> finish(schedule::Subject subject, Result<graph::Graph> graph, graph::ReadOptions options);
   Result<std::shared_ptr<const schedule::Subject>> optimised(bool for_device, const ort::InputDims& dims, graph::Shapes& shapes);
   Result<ort::InputDims> dims_of(const graph::Graph& graph, const PlanRequest& request) const;
 

@@ -20,6 +20,8 @@
 #include <string_view>
 #include <vector>
 
+#include "plx/graph/storage.h"
+
 namespace plx::graph {
 
 using ValueId = int32_t;  // index into Graph::values
@@ -92,15 +94,13 @@ struct Node {
   bool has_subgraph = false;      // If, Loop, Scan and whatever else carries a graph
 };
 
-// Whatever views point into.
-class Storage;
-
 struct Graph {
   std::string name;
   int64_t ir_version = 0;
   std::string producer;
   std::map<std::string, int64_t> opsets;    // domain -> version
   std::vector<std::string_view> functions;  // FunctionProto bytes, copied through
+  std::vector<uint64_t> function_calls;     // how often the body of each is written out, at all depths
   std::vector<std::string_view> metadata;   // StringStringEntryProto bytes of the model
   std::vector<Node> nodes;                  // topologically sorted
   std::vector<Value> values;
@@ -108,7 +108,8 @@ struct Graph {
   std::vector<ValueId> inputs;   // in the file's order, without those that merely give an initializer a type
   std::vector<ValueId> outputs;  // in the file's order
   std::shared_ptr<Storage> storage;
-  std::vector<std::string> external_files;  // of external data at any depth, relative to the model's folder, each once
+  std::string_view model;        // the ModelProto that all this was read from
+  Files files;                   // of external data at any depth, by the locations that the model gives
 
   // Nodes of subgraphs are counted too.
   size_t total_nodes = 0;

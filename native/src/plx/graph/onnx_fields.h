@@ -4,20 +4,23 @@
 
 #include <cstdint>
 #include <protozero/pbf_reader.hpp>
+#include <protozero/pbf_writer.hpp>
 #include <string_view>
 #include <vector>
 
 namespace plx::graph::onnx {
 
 struct Model { enum : uint32_t { kIrVersion = 1, kProducerName = 2, kProducerVersion = 3, kGraph = 7, kOpsetImport = 8,
-                                 kMetadata = 14, kFunctions = 25 }; };
+                                 kMetadata = 14, kTrainingInfo = 20, kFunctions = 25 }; };
 struct OpsetId { enum : uint32_t { kDomain = 1, kVersion = 2 }; };
 struct GraphProto { enum : uint32_t { kNode = 1, kName = 2, kInitializer = 5, kInput = 11, kOutput = 12, kValueInfo = 13,
                                       kSparseInitializer = 15 }; };
 struct NodeProto { enum : uint32_t { kInput = 1, kOutput = 2, kName = 3, kOpType = 4, kAttribute = 5, kDomain = 7,
                                      kOverload = 8 }; };
 struct Attribute { enum : uint32_t { kName = 1, kF = 2, kI = 3, kS = 4, kT = 5, kG = 6, kFloats = 7, kInts = 8,
-                                     kStrings = 9, kGraphs = 11, kType = 20 }; };
+                                     kStrings = 9, kTensors = 10, kGraphs = 11, kType = 20, kRefName = 21,
+                                     kSparseTensor = 22, kSparseTensors = 23 }; };
+struct FunctionProto { enum : uint32_t { kName = 1, kNode = 7, kDomain = 10, kAttribute = 11, kOverload = 13 }; };
 struct ValueInfo { enum : uint32_t { kName = 1, kType = 2 }; };
 struct TypeProto { enum : uint32_t { kTensor = 1, kSequence = 4, kMap = 5, kSparseTensor = 8, kOptional = 9 }; };
 struct TensorType { enum : uint32_t { kElemType = 1, kShape = 2 }; };
@@ -45,6 +48,20 @@ inline void append_int64s(protozero::pbf_reader& message, std::vector<int64_t>& 
     out.push_back(message.get_int64());
   } else {
     message.skip();
+  }
+}
+
+// Copies the field the reader stands on, unread.
+inline void copy_field(protozero::pbf_reader& in, protozero::pbf_writer& out) {
+  const auto tag = in.tag();
+  switch (in.wire_type()) {
+    case protozero::pbf_wire_type::varint: out.add_uint64(tag, in.get_uint64()); break;
+    case protozero::pbf_wire_type::fixed64: out.add_fixed64(tag, in.get_fixed64()); break;
+    case protozero::pbf_wire_type::fixed32: out.add_fixed32(tag, in.get_fixed32()); break;
+    default: {
+      const auto view = in.get_view();
+      out.add_bytes(tag, view.data(), view.size());
+    }
   }
 }
 

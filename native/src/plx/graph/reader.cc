@@ -4,11 +4,13 @@
 #include <cstring>
 #include <filesystem>
 #include <new>
-#include <queue>
 #include <protozero/pbf_reader.hpp>
-#include <stdexcept>
+#include <queue>
+#include <set>
 #include <unordered_map>
 
+#include "plx/base/text.h"
+#include "plx/graph/messages.h"
 #include "plx/graph/onnx_fields.h"
 #include "plx/graph/subgraphs.h"
 
@@ -18,7 +20,8 @@ namespace {
 
 using protozero::pbf_reader;
 
-// Inside this file errors are thrown and become one Error in read_model: a parser has too many places that can fail.
+// Inside this file errors are thrown and become one Error in read_model: a parser has too many places that can fail. Refused
+// (messages.h) is what stands elsewhere in this folder and does not know the model's name.
 struct ReadFailure {
   Error error;
 };
@@ -42,6 +45,11 @@ class Reader {
 
   Graph read(std::string_view bytes) {
     if (bytes.empty()) refuse(Code::kInvalidModel, "'", options_.name, "' is empty, so it is not an ONNX model");
+    if (bytes.size() > options_.limits.model_bytes) {
+      refuse(Code::kInvalidModel, "'", options_.name, "' has ", bytes.size(), " bytes, more than the limit of ",
+             options_.limits.model_bytes, " for a model (max_model_bytes); weights beyond it have to lie in an external file");
+    }
+    graph_.model = bytes;
     std::string_view graph_proto;
     bool has_graph = false;
     pbf_reader model = reader_of(bytes);
@@ -49,11 +57,17 @@ class Reader {
       const bool is_bytes = model.wire_type() == onnx::kBytes;
       const bool is_number = model.wire_type() == onnx::kVarint;
       if (model.tag() == onnx::Model::kIrVersion && is_number) graph_.ir_version = model.get_int64();
-      else if (model.tag() == onnx::Model::kProducerName && is_bytes) graph_.producer = model.get_string();
+      else if (model.tag() == onnx::Model::kProducerName && is_bytes) graph_.producer = name(onnx::view(model.get_view()));
       else if (model.tag() == onnx::Model::kOpsetImport && is_bytes) read_opset(onnx::view(model.get_view()));
-      else if (model.tag() == onnx::Model::kMetadata && is_bytes) graph_.metadata.push_back(onnx::view(model.get_view()));
-      else if (model.tag() == onnx::Model::kFunctions && is_bytes) graph_.functions.push_back(onnx::view(model.get_view()));
-      else if (model.tag() == onnx::Model::kGraph && is_bytes) {
+      else if (model.tag() == onnx::Model::kMetadata && is_bytes) {
+        count_entry();
+        graph_.metadata.push_back(onnx::view(model.get_view()));
+      } else if (model.tag() == onnx::Model::kFunctions && is_bytes) {
+        count_entry();
+        graph_.functions.push_back(onnx::view(model.get_view()));
+      } else if (model.tag() == onnx::Model::kGraph && is_bytes) {
+        // Protobuf would merge the two, and ONNX Runtime would see another graph than this.
+        if (has_graph) refuse(Code::kInvalidModel, "'", options_.name, "' holds two graphs");
         graph_proto = onnx::view(model.get_view());
         has_graph = true;
       } else model.skip();
@@ -62,44 +76,84 @@ class Reader {
     if (graph_.opsets.empty()) {
       refuse(Code::kInvalidModel, "'", options_.name, "' is not a usable ONNX model: it imports no operator set");
     }
+    read_functions();
     read_graph(graph_proto);
     return std::move(graph_);
   }
 
  private:
+  // Everything that takes far more memory here than in the file is counted.
+  void count_entry() {
+    if (++entries_ / kEntriesPerNode <= options_.limits.nodes) return;
+    refuse(Code::kInvalidModel, "'", options_.name, "' has more than ", options_.limits.nodes * kEntriesPerNode,
+           " values, dimensions, attributes and the like: the limit of ", options_.limits.nodes,
+           " nodes (max_nodes) allows no more");
+  }
+
+  // A node of the graph or of a body in it, and what it becomes if it calls a function.
+  void count_node(uint64_t written_out = 0) {
+    ++graph_.total_nodes;
+    written_out_ += std::min(written_out, options_.limits.nodes + 1);
+    if (graph_.total_nodes + written_out_ <= options_.limits.nodes) return;
+    refuse(Code::kInvalidModel, "'", options_.name, "' has more nodes than the limit of ", options_.limits.nodes,
+           " (max_nodes), those of subgraphs, and of functions at each of their calls, included");
+  }
+
+  std::string name(std::string_view text) const {
+    if (text.size() > kLongestName) {
+      refuse(Code::kInvalidModel, "'", options_.name, "' holds a name of ", text.size(), " bytes, '", printable(text),
+             "'; names have ", kLongestName, " at most");
+    }
+    // ONNX Runtime takes names as C strings: what follows a zero byte would be lost.
+    if (!is_utf8(text) || text.find('\0') != std::string_view::npos) {
+      refuse(Code::kInvalidModel, "'", options_.name, "' holds the name '", printable(text),
+             "', which is not UTF-8 text without zero bytes");
+    }
+    return std::string(text);
+  }
+
   void read_opset(std::string_view bytes) {
     std::string domain;
     int64_t version = 0;
     pbf_reader opset = reader_of(bytes);
     while (opset.next()) {
-      if (opset.tag() == onnx::OpsetId::kDomain && opset.wire_type() == onnx::kBytes) domain = opset.get_string();
+      if (opset.tag() == onnx::OpsetId::kDomain && opset.wire_type() == onnx::kBytes) domain = name(onnx::view(opset.get_view()));
       else if (opset.tag() == onnx::OpsetId::kVersion && opset.wire_type() == onnx::kVarint) version = opset.get_int64();
       else opset.skip();
     }
+    if (version < 1) {
+      refuse(Code::kInvalidModel, "'", options_.name, "' imports version ", version, " of the operator set '",
+             domain.empty() ? "ai.onnx" : domain, "'; versions count from 1");
+    }
+    count_entry();
     graph_.opsets[domain == "ai.onnx" ? "" : domain] = version;
   }
 
-  ValueId value_named(std::string_view name) {
-    const auto [it, added] = ids_.try_emplace(std::string(name), static_cast<ValueId>(graph_.values.size()));
-    if (added) graph_.values.push_back(Value{.name = it->first, .type = {}, .consumers = {}});
-    return it->second;
+  ValueId value_named(std::string_view text) {
+    if (const auto known = ids_.find(std::string(text)); known != ids_.end()) return known->second;
+    count_entry();
+    const auto id = static_cast<ValueId>(graph_.values.size());
+    graph_.values.push_back(Value{.name = name(text), .type = {}, .consumers = {}});
+    ids_.emplace(graph_.values.back().name, id);
+    return id;
   }
 
   // Name and type of a ValueInfoProto.
-  static std::pair<std::string, Type> read_value_info(std::string_view bytes) {
-    std::string name;
+  std::pair<std::string, Type> read_value_info(std::string_view bytes) {
+    count_entry();
+    std::string name_of_value;
     Type type;
     pbf_reader info = reader_of(bytes);
     while (info.next()) {
       if (info.wire_type() != onnx::kBytes) info.skip();
-      else if (info.tag() == onnx::ValueInfo::kName) name = info.get_string();
+      else if (info.tag() == onnx::ValueInfo::kName) name_of_value = name(onnx::view(info.get_view()));
       else if (info.tag() == onnx::ValueInfo::kType) type = read_type(onnx::view(info.get_view()));
       else info.skip();
     }
-    return {std::move(name), std::move(type)};
+    return {std::move(name_of_value), std::move(type)};
   }
 
-  static Type read_type(std::string_view bytes) {
+  Type read_type(std::string_view bytes) {
     Type type;
     type.proto = bytes;
     pbf_reader proto = reader_of(bytes);
@@ -126,7 +180,7 @@ class Reader {
     return type;
   }
 
-  static void read_tensor_type(std::string_view bytes, Type& type) {
+  void read_tensor_type(std::string_view bytes, Type& type) {
     pbf_reader tensor = reader_of(bytes);
     while (tensor.next()) {
       if (tensor.tag() == onnx::TensorType::kElemType && tensor.wire_type() == onnx::kVarint) {
@@ -135,6 +189,8 @@ class Reader {
         type.shape.emplace();
         pbf_reader shape = reader_of(onnx::view(tensor.get_view()));
         while (shape.next(onnx::ShapeProto::kDim, onnx::kBytes)) {
+          count_entry();
+          check_rank(type.shape->size() + 1);
           Dim& dim = type.shape->emplace_back();
           pbf_reader dimension = reader_of(onnx::view(shape.get_view()));
           while (dimension.next()) {
@@ -143,7 +199,7 @@ class Reader {
               const int64_t size = dimension.get_int64();
               dim.size = size < 0 ? -1 : size;
             } else if (dimension.tag() == onnx::Dimension::kParam && dimension.wire_type() == onnx::kBytes) {
-              dim.symbol = dimension.get_string();
+              dim.symbol = name(onnx::view(dimension.get_view()));
             } else {
               dimension.skip();
             }
@@ -153,6 +209,21 @@ class Reader {
         tensor.skip();
       }
     }
+  }
+
+  void check_rank(size_t rank) const {
+    if (rank <= kMostDimensions) return;
+    refuse(Code::kInvalidModel, "'", options_.name, "' holds a tensor of ", rank, " dimensions or more; there may be ",
+           kMostDimensions);
+  }
+
+  // Whoever binds a tensor has to know what it is made of.
+  void check_element(const Value& value) const {
+    const bool tensor = value.type.kind == Kind::kTensor || value.type.kind == Kind::kSparseTensor;
+    const auto type = static_cast<int32_t>(value.type.element);
+    if (!tensor || (type >= 0 && type <= static_cast<int32_t>(ElementType::kInt4))) return;
+    refuse(Code::kUnsupported, "'", value.name, "' of '", options_.name, "' is of element type ", type,
+           ", which is not known");
   }
 
   void read_graph(std::string_view bytes) {
@@ -168,27 +239,35 @@ class Reader {
       const auto tag = graph.tag();
       const std::string_view field = onnx::view(graph.get_view());
       switch (tag) {
-        case onnx::GraphProto::kName: graph_.name = std::string(field); break;
-        case onnx::GraphProto::kNode: nodes.push_back(field); break;
+        case onnx::GraphProto::kName: graph_.name = name(field); break;
+        case onnx::GraphProto::kNode:
+          if (nodes.size() >= options_.limits.nodes) count_node(options_.limits.nodes);
+          nodes.push_back(field);
+          break;
         case onnx::GraphProto::kInitializer: add_initializer(field, false); break;
         case onnx::GraphProto::kSparseInitializer: add_initializer(field, true); break;
-        case onnx::GraphProto::kValueInfo: infos.push_back(field); break;
+        case onnx::GraphProto::kValueInfo:
+          count_entry();
+          infos.push_back(field);
+          break;
         case onnx::GraphProto::kInput: {
-          auto [name, type] = read_value_info(field);
-          const ValueId id = value_named(name);
+          auto [input, type] = read_value_info(field);
+          const ValueId id = value_named(input);
           if (graph_.values[id].is_input) {
-            refuse(Code::kInvalidModel, "'", options_.name, "' declares the input '", name, "' twice");
+            refuse(Code::kInvalidModel, "'", options_.name, "' declares the input '", input, "' twice");
           }
           graph_.values[id].is_input = true;
           graph_.values[id].type = std::move(type);
+          check_element(graph_.values[id]);
           declared_inputs.push_back(id);
           break;
         }
         case onnx::GraphProto::kOutput: {
-          auto [name, type] = read_value_info(field);
-          const ValueId id = value_named(name);
+          auto [output, type] = read_value_info(field);
+          const ValueId id = value_named(output);
           graph_.values[id].is_output = true;
           if (graph_.values[id].type.kind == Kind::kUnknown) graph_.values[id].type = std::move(type);
+          check_element(graph_.values[id]);
           graph_.outputs.push_back(id);
           break;
         }
@@ -200,8 +279,8 @@ class Reader {
     }
     read_nodes(nodes);
     for (const std::string_view field : infos) {
-      auto [name, type] = read_value_info(field);
-      const auto it = ids_.find(name);
+      auto [inner, type] = read_value_info(field);
+      const auto it = ids_.find(inner);
       if (it != ids_.end() && graph_.values[it->second].type.kind == Kind::kUnknown) {
         graph_.values[it->second].type = std::move(type);
       }
@@ -215,15 +294,11 @@ class Reader {
   }
 
   void add_initializer(std::string_view proto, bool sparse) {
-    Tensor tensor;
+    Tensor tensor = sparse ? read_sparse(proto) : read_tensor(proto, options_.load_data);
     if (sparse) {
-      pbf_reader reader = reader_of(proto);
-      if (reader.next(onnx::SparseTensor::kValues, onnx::kBytes)) tensor = read_tensor(onnx::view(reader.get_view()), false);
-      tensor.initializer = Initializer{.element = tensor.initializer.element, .dims = {}, .proto = proto, .sparse = true};
-      pbf_reader dims = reader_of(proto);
-      while (dims.next(onnx::SparseTensor::kDims)) onnx::append_int64s(dims, tensor.initializer.dims);
-    } else {
-      tensor = read_tensor(proto, options_.load_data);
+      walk(proto, Message::kSparseTensor, 0, [&](Message kind, std::string_view part) {
+        if (kind == Message::kTensor) check_tensor(part);
+      });
     }
     if (tensor.name.empty()) refuse(Code::kInvalidModel, "'", options_.name, "' holds an initializer without a name");
     const ValueId id = value_named(tensor.name);
@@ -241,20 +316,94 @@ class Reader {
     graph_.initializers.push_back(std::move(tensor.initializer));
   }
 
+  // Without its values and indices, which are tensors of their own.
+  Tensor read_sparse(std::string_view proto) {
+    Tensor tensor;
+    ElementType element = ElementType::kUndefined;
+    std::vector<int64_t> dims;
+    pbf_reader reader = reader_of(proto);
+    while (reader.next()) {
+      if (reader.tag() == onnx::SparseTensor::kDims) {
+        append_dims(reader, dims);
+      } else if (reader.tag() == onnx::SparseTensor::kValues && reader.wire_type() == onnx::kBytes) {
+        Tensor values = read_tensor(onnx::view(reader.get_view()), false);
+        tensor.name = std::move(values.name);
+        element = values.initializer.element;
+      } else {
+        reader.skip();
+      }
+    }
+    const auto dense = tensor_bytes(element == ElementType::kString ? ElementType::kUint8 : element, dims);
+    if (!dense) {
+      refuse(Code::kInvalidModel, "the sparse tensor '", tensor.name, "' in '", options_.name,
+             "' has a negative or overflowing size, or an element type that is not known");
+    }
+    sparse_bytes_ += std::min(*dense, UINT64_MAX - sparse_bytes_);
+    if (sparse_bytes_ > options_.limits.constant_bytes) {
+      refuse(Code::kInvalidModel, "the sparse tensors of '", options_.name, "' take ", sparse_bytes_,
+             " bytes or more once they are dense, as ONNX Runtime makes them; the limit for constants that are computed is ",
+             options_.limits.constant_bytes, " (max_constant_bytes)");
+    }
+    tensor.initializer = Initializer{.element = element, .dims = std::move(dims), .proto = proto, .sparse = true};
+    return tensor;
+  }
+
+  // A dimension takes a byte in the file: what is far too much is refused before it is stored.
+  void append_dims(pbf_reader& message, std::vector<int64_t>& dims) {
+    const auto append = [&](int64_t dim) {
+      count_entry();
+      dims.push_back(dim);
+      check_rank(dims.size());
+    };
+    if (message.wire_type() == onnx::kBytes) {
+      for (const int64_t dim : message.get_packed_int64()) append(dim);
+    } else if (message.wire_type() == onnx::kVarint) {
+      append(message.get_int64());
+    } else {
+      message.skip();
+    }
+  }
+
+  void check(Message kind, std::string_view bytes) {
+    if (kind == Message::kTensor) check_tensor(bytes);
+    else read_sparse(bytes);
+  }
+
+  // Tensors that no one hands over by value: those of attributes, of bodies and of functions. ONNX Runtime reads them
+  // itself, and must not be led astray. Their element types are its own affair.
+  void check_tensor(std::string_view proto) {
+    ElementType element = ElementType::kUndefined;
+    bool external = false;
+    pbf_reader reader = reader_of(proto);
+    while (reader.next()) {
+      const bool is_number = reader.wire_type() == onnx::kVarint;
+      if (reader.tag() == onnx::TensorProto::kDataType && is_number) element = static_cast<ElementType>(reader.get_int32());
+      else if (reader.tag() == onnx::TensorProto::kDataLocation && is_number) external = reader.get_int32() == 1;
+      else reader.skip();
+    }
+    if (external || element_bits(element) != 0) read_tensor(proto, false);
+  }
+
   Tensor read_tensor(std::string_view proto, bool load) {
+    count_entry();
     Tensor tensor;
     Initializer& init = tensor.initializer;
     init.proto = proto;
     std::vector<std::pair<std::string, std::string>> external;
     std::string_view raw;
     bool has_raw = false;
+    uint64_t strings = 0;
     pbf_reader reader = reader_of(proto);
     while (reader.next()) {
       const bool is_bytes = reader.wire_type() == onnx::kBytes;
       const bool is_number = reader.wire_type() == onnx::kVarint;
-      if (reader.tag() == onnx::TensorProto::kDims) onnx::append_int64s(reader, init.dims);
+      if (reader.tag() == onnx::TensorProto::kDims) append_dims(reader, init.dims);
       else if (reader.tag() == onnx::TensorProto::kDataType && is_number) init.element = static_cast<ElementType>(reader.get_int32());
-      else if (reader.tag() == onnx::TensorProto::kName && is_bytes) tensor.name = reader.get_string();
+      else if (reader.tag() == onnx::TensorProto::kName && is_bytes) tensor.name = name(onnx::view(reader.get_view()));
+      else if (reader.tag() == onnx::TensorProto::kStringData && is_bytes) {
+        ++strings;
+        reader.skip();
+      }
       else if (reader.tag() == onnx::TensorProto::kDataLocation && is_number) init.external = reader.get_int32() == 1;
       else if (reader.tag() == onnx::TensorProto::kRawData && is_bytes) {
         raw = onnx::view(reader.get_view());
@@ -272,7 +421,15 @@ class Reader {
         refuse(Code::kUnsupported, "'", options_.name, "' stores tensor '", tensor.name, "' in segments, which nothing reads");
       } else reader.skip();
     }
-    if (init.element == ElementType::kString) return tensor;
+    if (init.element == ElementType::kString) {
+      const auto count = tensor_bytes(ElementType::kUint8, init.dims);
+      if (!count || *count != strings || init.external) {
+        refuse(Code::kInvalidModel, "the string tensor '", tensor.name, "' in '", options_.name, "' has ", strings,
+               " strings", init.external ? " and external data, which strings cannot have"
+                                         : ", which is not what its shape needs");
+      }
+      return tensor;
+    }
     const auto size = tensor_bytes(init.element, init.dims);
     if (!size) {
       refuse(Code::kInvalidModel, "tensor '", tensor.name, "' in '", options_.name,
@@ -280,6 +437,12 @@ class Reader {
              ") that is not known");
     }
     init.size_bytes = *size;
+    weight_bytes_ += std::min(*size, UINT64_MAX - weight_bytes_);
+    if (weight_bytes_ > options_.limits.weight_bytes) {
+      refuse(Code::kInvalidModel, "the constants of '", options_.name, "' take ", weight_bytes_,
+             " bytes or more, more than the limit of ", options_.limits.weight_bytes, " (max_weight_bytes); the last is '",
+             tensor.name, "' of ", *size);
+    }
     if (init.external) {
       const std::span<const std::byte> bytes = external_data(tensor.name, external, *size);
       if (load) init.data = aligned_to_elements(bytes, init.element);
@@ -316,19 +479,38 @@ class Reader {
     std::string location;
     uint64_t offset = 0;
     uint64_t length = size;
+    std::set<std::string> keys;
     for (const auto& [key, value] : entries) {
+      if (!keys.insert(key).second) {
+        refuse(Code::kInvalidModel, "external tensor '", tensor, "' in '", options_.name, "' says its ", key, " twice");
+      }
       if (key == "location") location = value;
       if (key == "offset") offset = number(tensor, key, value);
       if (key == "length") length = number(tensor, key, value);
     }
     if (location.empty()) refuse(Code::kInvalidModel, "external tensor '", tensor, "' in '", options_.name, "' names no file");
-    if (options_.base_directory.empty()) {
-      refuse(Code::kInvalidArgument, "tensor '", tensor, "' of '", options_.name, "' lies in the external file '", location,
-             "', and no folder to look for it was given: load the model from its path, or set the base directory");
-    }
     if (length != size) {
       refuse(Code::kInvalidModel, "external tensor '", tensor, "' in '", options_.name, "' says it has ", length,
              " bytes where its shape needs ", size);
+    }
+    const std::span<const std::byte> file = external_file(tensor, location).bytes();
+    if (offset > file.size() || size > file.size() - offset) {
+      refuse(Code::kInvalidModel, "external tensor '", tensor, "' in '", options_.name, "' needs ", size,
+             " bytes from ", offset, " on of '", location, "', which has ", file.size(), " (is it complete?)");
+    }
+    return file.subspan(offset, size);
+  }
+
+  const Mapping& external_file(const std::string& tensor, const std::string& location) {
+    if (const auto known = graph_.files.find(location); known != graph_.files.end()) return *known->second;
+    std::shared_ptr<Mapping>& file = graph_.files[name(location)];
+    if (const auto known = options_.files.find(location); known != options_.files.end()) {
+      file = known->second;
+      return *file;
+    }
+    if (options_.base_directory.empty()) {
+      refuse(Code::kInvalidArgument, "tensor '", tensor, "' of '", options_.name, "' lies in the external file '", location,
+             "', and no folder to look for it was given: load the model from its path, or set the base directory");
     }
     namespace fs = std::filesystem;
     const fs::path relative(location);
@@ -338,20 +520,19 @@ class Reader {
                location, "'");
       }
     }
-    const std::string path = (fs::path(options_.base_directory) / relative).string();
-    auto file = graph_.storage->external_file(path);
-    if (!file) {
-      Error error = file.error();
-      error.message += " (external data of tensor '" + tensor + "' in '" + options_.name + "')";
-      throw ReadFailure{std::move(error)};
+    // One file may have many spellings.
+    std::shared_ptr<Mapping>& opened = opened_[relative.lexically_normal().string()];
+    if (opened == nullptr) {
+      auto mapping = Mapping::open_inside(options_.base_directory, location, options_.data_folders);
+      if (!mapping) {
+        Error error = mapping.error();
+        error.message += " (external data of tensor '" + tensor + "' in '" + options_.name + "')";
+        throw ReadFailure{std::move(error)};
+      }
+      opened = mapping.take();
     }
-    auto& files = graph_.external_files;
-    if (std::find(files.begin(), files.end(), location) == files.end()) files.push_back(location);
-    if (offset > file->size() || size > file->size() - offset) {
-      refuse(Code::kInvalidModel, "external tensor '", tensor, "' in '", options_.name, "' needs bytes ", offset, " to ",
-             offset + size, " of '", path, "', which has ", file->size(), " (is it complete?)");
-    }
-    return file->subspan(offset, size);
+    file = opened;
+    return *file;
   }
 
   uint64_t number(const std::string& tensor, const std::string& key, const std::string& text) {
@@ -433,11 +614,14 @@ class Reader {
         switch (tag) {
           case onnx::NodeProto::kInput: node.inputs.push_back(field.empty() ? kNone : value_named(field)); break;
           case onnx::NodeProto::kOutput: node.outputs.push_back(field.empty() ? kNone : value_named(field)); break;
-          case onnx::NodeProto::kName: node.name = std::string(field); break;
-          case onnx::NodeProto::kOpType: node.op_type = std::string(field); break;
-          case onnx::NodeProto::kDomain: node.domain = field == "ai.onnx" ? "" : std::string(field); break;
-          case onnx::NodeProto::kOverload: node.overload = std::string(field); break;
-          case onnx::NodeProto::kAttribute: node.attributes.push_back(field); break;
+          case onnx::NodeProto::kName: node.name = name(field); break;
+          case onnx::NodeProto::kOpType: node.op_type = name(field); break;
+          case onnx::NodeProto::kDomain: node.domain = field == "ai.onnx" ? "" : name(field); break;
+          case onnx::NodeProto::kOverload: node.overload = name(field); break;
+          case onnx::NodeProto::kAttribute:
+            count_entry();
+            node.attributes.push_back(field);
+            break;
           default: break;
         }
       }
@@ -452,22 +636,124 @@ class Reader {
         }
         value.producer = index;
       }
+      count_node(calls_of(node.domain, node.op_type, node.overload));
       graph_.nodes.push_back(std::move(node));
     }
-    graph_.total_nodes = graph_.nodes.size();
     read_bodies();
+    count_calls();
   }
 
   static std::string describe(const Node& node) {
     return "node '" + node.name + "' (" + (node.domain.empty() ? "" : node.domain + ".") + node.op_type + ")";
   }
 
-  // Subgraphs: what they read from here, and names that clash.
+  // ---- functions: ONNX Runtime writes their bodies out at each call
+
+  struct Function {
+    std::string key;
+    uint64_t nodes = 0;          // of its own, bodies of control flow included
+    std::vector<size_t> calls;   // indices of functions, once for each call
+    uint64_t written_out = 0;    // nodes, with those of all it calls
+    uint64_t called = 0;         // how often
+    enum { kUnseen, kOpen, kDone } state = kUnseen;
+  };
+
+  static std::string function_key(std::string_view domain, std::string_view op, std::string_view overload) {
+    std::string key(domain == "ai.onnx" ? "" : domain);
+    return key.append(1, '\0').append(op).append(1, '\0').append(overload);
+  }
+
+  struct Called {
+    std::string domain, op, overload;
+  };
+  Called called(std::string_view message, uint32_t domain, uint32_t op, uint32_t overload) const {
+    Called out;
+    pbf_reader reader = reader_of(message);
+    while (reader.next()) {
+      if (reader.wire_type() != onnx::kBytes) reader.skip();
+      else if (reader.tag() == domain) out.domain = name(onnx::view(reader.get_view()));
+      else if (reader.tag() == op) out.op = name(onnx::view(reader.get_view()));
+      else if (reader.tag() == overload) out.overload = name(onnx::view(reader.get_view()));
+      else reader.skip();
+    }
+    return out;
+  }
+  Called called_by_node(std::string_view node) const {
+    return called(node, onnx::NodeProto::kDomain, onnx::NodeProto::kOpType, onnx::NodeProto::kOverload);
+  }
+
+  void read_functions() {
+    using F = onnx::FunctionProto;
+    for (const std::string_view bytes : graph_.functions) {
+      const Called own = called(bytes, F::kDomain, F::kName, F::kOverload);
+      functions_.push_back({.key = function_key(own.domain, own.op, own.overload), .nodes = 0, .calls = {}});
+      if (!function_ids_.emplace(functions_.back().key, functions_.size() - 1).second) {
+        refuse(Code::kInvalidModel, "'", options_.name, "' defines the function '", own.domain, ".", own.op, "' twice");
+      }
+    }
+    for (size_t f = 0; f < functions_.size(); ++f) {
+      walk(graph_.functions[f], Message::kFunction, options_.limits.depth, [&](Message kind, std::string_view bytes) {
+        if (kind != Message::kNode) return check(kind, bytes);
+        count_entry();
+        ++functions_[f].nodes;
+        const Called call = called_by_node(bytes);
+        const auto callee = function_ids_.find(function_key(call.domain, call.op, call.overload));
+        if (callee != function_ids_.end()) functions_[f].calls.push_back(callee->second);
+      });
+    }
+    for (size_t f = 0; f < functions_.size(); ++f) write_out(f, 0);
+  }
+
+  uint64_t write_out(size_t index, int depth) {
+    Function& function = functions_[index];
+    if (function.state == Function::kDone) return function.written_out;
+    if (function.state == Function::kOpen || depth > kDeepestCalls) {
+      refuse(Code::kInvalidModel, "the functions of '", options_.name, "' call ",
+             function.state == Function::kOpen ? "themselves" : "each other too deeply", ": '",
+             function.key.substr(function.key.find('\0') + 1).c_str(), "'");
+    }
+    function.state = Function::kOpen;
+    function.written_out = function.nodes;
+    for (const size_t callee : function.calls) {
+      function.written_out = std::min(function.written_out + write_out(callee, depth + 1), UINT64_MAX / 4);
+    }
+    function.state = Function::kDone;
+    callees_first_.push_back(index);
+    return function.written_out;
+  }
+
+  // Nodes that a call of this operator becomes: 0 unless it is a function.
+  uint64_t calls_of(std::string_view domain, std::string_view op, std::string_view overload) {
+    if (functions_.empty()) return 0;
+    const auto function = function_ids_.find(function_key(domain, op, overload));
+    if (function == function_ids_.end()) return 0;
+    ++functions_[function->second].called;
+    return functions_[function->second].written_out;
+  }
+
+  void count_calls() {
+    for (auto caller = callees_first_.rbegin(); caller != callees_first_.rend(); ++caller) {
+      for (const size_t callee : functions_[*caller].calls) {
+        functions_[callee].called = std::min(functions_[callee].called + functions_[*caller].called, UINT64_MAX / 4);
+      }
+    }
+    for (const Function& function : functions_) graph_.function_calls.push_back(function.called);
+  }
+
+  // ---- subgraphs: what they read from here, and names that clash
+
   void read_bodies() {
     NameSet outer;
+    int serial = 0;
     for (Node& node : graph_.nodes) {
       SubgraphScan scan;
       for (const std::string_view bytes : node.attributes) {
+        walk(bytes, Message::kAttribute, options_.limits.depth, [&](Message kind, std::string_view part) {
+          if (kind != Message::kNode) return check(kind, part);
+          if (functions_.empty()) return count_node();
+          const Called call = called_by_node(part);
+          count_node(calls_of(call.domain, call.op, call.overload));
+        });
         pbf_reader attribute = reader_of(bytes);
         while (attribute.next()) {
           const bool is_graph = attribute.tag() == onnx::Attribute::kG || attribute.tag() == onnx::Attribute::kGraphs;
@@ -476,27 +762,27 @@ class Reader {
             continue;
           }
           node.has_subgraph = true;
-          scan_subgraph(onnx::view(attribute.get_view()), options_.max_depth, scan);
+          scan_subgraph(onnx::view(attribute.get_view()), options_.limits.depth, scan);
         }
       }
       if (!node.has_subgraph) continue;
-      graph_.total_nodes += scan.nodes;
-      for (const std::string_view tensor : scan.tensors) read_tensor(tensor, false);  // checks sizes and external files
-      for (const auto& name : scan.reads) {
-        const auto it = ids_.find(name);
+      for (const auto& read : scan.reads) {
+        const auto it = ids_.find(read);
         if (it == ids_.end()) {
-          refuse(Code::kInvalidModel, "a subgraph of ", describe(node), " in '", options_.name, "' reads '", name,
+          refuse(Code::kInvalidModel, "a subgraph of ", describe(node), " in '", options_.name, "' reads '", read,
                  "', which nothing makes");
         }
         node.captures.push_back(it->second);
       }
       if (outer.empty()) {
-        for (const auto& [name, id] : ids_) outer.insert(name);
+        for (const auto& [known, id] : ids_) outer.insert(known);
       }
       const bool clash = std::any_of(scan.definitions.begin(), scan.definitions.end(),
-                                     [&](const std::string& name) { return outer.contains(name); });
+                                     [&](const std::string& defined) { return outer.contains(defined); });
       if (!clash) continue;
-      for (std::string_view& bytes : node.attributes) bytes = graph_.storage->keep_text(rename_clashes(bytes, outer));
+      for (std::string_view& bytes : node.attributes) {
+        bytes = graph_.storage->keep_text(rename_clashes(bytes, outer, serial));
+      }
     }
   }
 
@@ -573,6 +859,14 @@ class Reader {
   const ReadOptions& options_;
   Graph graph_;
   std::unordered_map<std::string, ValueId> ids_;
+  std::vector<Function> functions_;
+  std::map<std::string, size_t> function_ids_;
+  std::vector<size_t> callees_first_;
+  Files opened_;  // external files, by location in normal form
+  uint64_t entries_ = 0;
+  uint64_t written_out_ = 0;  // nodes that functions become at their calls
+  uint64_t weight_bytes_ = 0;
+  uint64_t sparse_bytes_ = 0;
 };
 
 }  // namespace
@@ -584,8 +878,8 @@ Result<Graph> read_model(std::span<const std::byte> bytes, std::shared_ptr<Stora
     return std::move(failure.error);
   } catch (const protozero::exception&) {
     return fail(Code::kInvalidModel, "'", options.name, "' is not an ONNX model, or a truncated or damaged one: its bytes end or break in the middle of a field");
-  } catch (const std::length_error& error) {
-    return fail(Code::kInvalidModel, "'", options.name, "' cannot be read: ", error.what());
+  } catch (const Refused& error) {
+    return fail(Code::kInvalidModel, "'", options.name, "' ", error.what());
   } catch (const std::bad_alloc&) {
     return fail(Code::kIo, "not enough memory to read '", options.name, "'");
   } catch (const std::filesystem::filesystem_error& error) {
@@ -602,6 +896,25 @@ Result<Graph> read_model_file(const std::string& path, ReadOptions options) {
   auto storage = std::make_shared<Storage>();
   const auto bytes = storage->keep(mapping.take());
   return read_model(bytes, std::move(storage), options);
+}
+
+Result<Graph> pin_files(Graph graph, ReadOptions options) {
+  if (graph.files.empty()) return graph;
+  std::map<std::string, std::string> locations;
+  options.files.clear();
+  for (const auto& [location, file] : graph.files) {
+    const std::string pinned = file->path().substr(1);  // relative to kPinnedFolder
+    locations.emplace(location, pinned);
+    options.files.emplace(pinned, file);
+  }
+  options.base_directory.clear();
+  options.limits = Limits::none();
+  try {
+    const std::string_view bytes = graph.storage->keep_text(relocate(graph.model, locations));
+    return read_model(std::as_bytes(std::span(bytes)), graph.storage, options);
+  } catch (const Refused& error) {
+    return fail(Code::kInvalidModel, "'", options.name, "' ", error.what());
+  }
 }
 
 }  // namespace plx::graph

@@ -32,12 +32,11 @@ bool depends_on_content(const Node& node) {
   return node.domain.empty() && table.contains(node.op_type);
 }
 
-bool is_random(const Node& node) {
-  return node.op_type.starts_with("Random") || node.op_type == "Multinomial" || node.op_type == "Bernoulli" ||
-         node.op_type == "Dropout";
-}
-
 }  // namespace
+
+bool is_random(std::string_view op_type) {
+  return op_type.starts_with("Random") || op_type == "Multinomial" || op_type == "Bernoulli" || op_type == "Dropout";
+}
 
 std::vector<bool> settled_shapes(const Graph& graph) {
   std::vector<bool> shape(graph.values.size(), false);    // settled
@@ -50,7 +49,7 @@ std::vector<bool> settled_shapes(const Graph& graph) {
   }
   for (const Node& node : graph.nodes) {
     bool shapes = !node.has_subgraph && !depends_on_content(node);
-    bool contents = shapes && !is_random(node);
+    bool contents = shapes && !is_random(node.op_type);
     for (const ValueId id : node.inputs) {
       if (id == kNone) continue;
       shapes = shapes && shape[id];

@@ -15,4 +15,7 @@ namespace plx::graph {
 // One flag per value.
 std::vector<bool> settled_shapes(const Graph& graph);
 
+// Operators that make something new each time.
+bool is_random(std::string_view op_type);
+
 }  // namespace plx::graph

@@ -5,22 +5,83 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <climits>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <new>
 
 namespace plx::graph {
 
+namespace {
+
+// A file as a mere name (O_PATH): that neither reads nor waits nor wakes a device, and allows to ask what it is and where.
+Result<Descriptor> look_up(const std::string& path) {
+  Descriptor name(::open(path.c_str(), O_PATH | O_CLOEXEC));
+  if (name.get() >= 0) return name;
+  const int error = errno;
+  if (error == ENOENT || error == ENOTDIR) return fail(Code::kNotFound, "no file at '", path, "'");
+  return fail(Code::kIo, "cannot open '", path, "': ", std::strerror(error));
+}
+
+std::string as_file(const Descriptor& descriptor) { return std::string(kDescriptors) + "/" + std::to_string(descriptor.get()); }
+
+// Where the name leads, free of links; nothing if the system does not say.
+std::string real_path(const Descriptor& name) {
+  char path[PATH_MAX];
+  const ssize_t length = ::readlink(as_file(name).c_str(), path, sizeof path);
+  if (length <= 0 || length == sizeof path || path[0] != '/') return {};
+  return {path, static_cast<size_t>(length)};
+}
+
+bool lies_in(const std::string& path, const std::string& folder) {
+  auto name = look_up(folder);
+  if (!name) return false;
+  std::string real = real_path(*name);
+  if (real.empty()) return false;
+  if (real.back() != '/') real += '/';
+  return path.starts_with(real);
+}
+
+}  // namespace
+
+Descriptor::~Descriptor() {
+  if (value_ >= 0) ::close(value_);
+}
+
 Result<std::shared_ptr<Mapping>> Mapping::open(const std::string& path) {
-  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (descriptor < 0) {
-    const int error = errno;
-    if (error == ENOENT || error == ENOTDIR) return fail(Code::kNotFound, "no file at '", path, "'");
-    return fail(Code::kIo, "cannot open '", path, "': ", std::strerror(error));
+  auto name = look_up(path);
+  if (!name) return name.error();
+  return of_name(*name, path);
+}
+
+Result<std::shared_ptr<Mapping>> Mapping::open_inside(const std::string& folder, const std::string& path,
+                                                      std::span<const std::string> further_folders) {
+  const std::string full = (std::filesystem::path(folder) / path).string();
+  auto name = look_up(full);
+  if (!name) return name.error();
+  const std::string real = real_path(*name);
+  if (real.empty()) return fail(Code::kIo, "cannot tell where '", full, "' lies: ", kDescriptors, " cannot be read");
+  const auto inside = [&](const std::string& allowed) { return lies_in(real, allowed); };
+  if (!inside(folder) && std::none_of(further_folders.begin(), further_folders.end(), inside)) {
+    return fail(Code::kInvalidModel, "'", full, "' leads outside the model's folder, to '", real,
+                "': if that is meant, allow the folder it leads to as a data folder (--data-folder, "
+                "ModelOptions.dataFolder, plx_model_options.data_folders)");
   }
-  auto mapping = of_descriptor(descriptor, path);
-  ::close(descriptor);
+  return of_name(*name, full);
+}
+
+Result<std::shared_ptr<Mapping>> Mapping::of_name(const Descriptor& name, const std::string& path) {
+  struct stat info {};
+  if (::fstat(name.get(), &info) != 0) return fail(Code::kIo, "cannot stat '", path, "': ", std::strerror(errno));
+  if (S_ISDIR(info.st_mode)) return fail(Code::kInvalidArgument, "'", path, "' is a folder, not a file");
+  if (!S_ISREG(info.st_mode)) return fail(Code::kInvalidArgument, "'", path, "' is not a regular file");
+  Descriptor descriptor(::open(as_file(name).c_str(), O_RDONLY | O_CLOEXEC));
+  if (descriptor.get() < 0) return fail(Code::kIo, "cannot open '", path, "': ", std::strerror(errno));
+  auto mapping = of_descriptor(descriptor.get(), path);
+  if (mapping) (*mapping)->descriptor_ = std::move(descriptor);
   return mapping;
 }
 
@@ -62,19 +123,6 @@ void Storage::AlignedDelete::operator()(std::byte* bytes) const { std::free(byte
 std::string_view Storage::keep_text(std::string text) {
   texts_.push_back(std::make_unique<std::string>(std::move(text)));
   return *texts_.back();
-}
-
-Result<std::span<const std::byte>> Storage::external_file(const std::string& path) {
-  auto& entry = external_[path];
-  if (entry == nullptr) {
-    auto mapping = Mapping::open(path);
-    if (!mapping) {
-      external_.erase(path);
-      return mapping.error();
-    }
-    entry = mapping.take();
-  }
-  return entry->bytes();
 }
 
 }  // namespace plx::graph

@@ -3,8 +3,8 @@
 #include <map>
 #include <protozero/pbf_reader.hpp>
 #include <protozero/pbf_writer.hpp>
-#include <stdexcept>
 
+#include "plx/graph/messages.h"
 #include "plx/graph/onnx_fields.h"
 
 namespace plx::graph {
@@ -22,21 +22,125 @@ std::string name_field(std::string_view message, uint32_t field) {
   return reader.get_string();
 }
 
-// Copies the field the reader stands on, unread.
-void copy_field(pbf_reader& in, pbf_writer& out) {
-  const auto tag = in.tag();
-  switch (in.wire_type()) {
-    case protozero::pbf_wire_type::varint: out.add_uint64(tag, in.get_uint64()); break;
-    case protozero::pbf_wire_type::fixed64: out.add_fixed64(tag, in.get_fixed64()); break;
-    case protozero::pbf_wire_type::fixed32: out.add_fixed32(tag, in.get_fixed32()); break;
-    default: {
-      const auto view = in.get_view();
-      out.add_bytes(tag, view.data(), view.size());
-    }
+// The names of one graph and what they become; names of the graphs around it lead on outwards. A chain, because a copy
+// of all outer names for every body would make reading quadratic.
+struct Scope {
+  const Scope* outer = nullptr;
+  std::map<std::string, std::string, std::less<>> names;
+  const NameSet* taken = nullptr;  // what `names` leads to; of the outermost graph all names, which stay as they are
+
+  bool is_taken(std::string_view name) const { return taken->contains(name) || (outer != nullptr && outer->is_taken(name)); }
+  std::string_view renamed(std::string_view name) const {
+    const auto it = names.find(name);
+    if (it != names.end()) return it->second;
+    return outer == nullptr ? name : outer->renamed(name);
   }
+};
+
+// Copies a message, with the string in `field` renamed.
+std::string with_renamed(std::string_view message, uint32_t field, const Scope& scope) {
+  std::string out;
+  pbf_writer writer{out};
+  pbf_reader in = reader_of(message);
+  while (in.next()) {
+    if (in.tag() == field && in.wire_type() == onnx::kBytes) writer.add_string(field, std::string(scope.renamed(onnx::view(in.get_view()))));
+    else onnx::copy_field(in, writer);
+  }
+  return out;
 }
 
-// The names that this very graph defines, not those of graphs inside it.
+std::string rewrite_graph(std::string_view graph_proto, const Scope& outer, int& serial);
+
+std::string rewrite_attribute(std::string_view attribute_proto, const Scope& scope, int& serial) {
+  std::string out;
+  pbf_writer writer{out};
+  pbf_reader in = reader_of(attribute_proto);
+  while (in.next()) {
+    const auto tag = in.tag();
+    if ((tag == onnx::Attribute::kG || tag == onnx::Attribute::kGraphs) && in.wire_type() == onnx::kBytes) {
+      writer.add_message(tag, rewrite_graph(onnx::view(in.get_view()), scope, serial));
+    } else {
+      onnx::copy_field(in, writer);
+    }
+  }
+  return out;
+}
+
+std::string rewrite_node(std::string_view node_proto, const Scope& scope, int& serial) {
+  std::string out;
+  pbf_writer writer{out};
+  pbf_reader in = reader_of(node_proto);
+  while (in.next()) {
+    const auto tag = in.tag();
+    const bool bytes = in.wire_type() == onnx::kBytes;
+    if (bytes && (tag == onnx::NodeProto::kInput || tag == onnx::NodeProto::kOutput)) {
+      writer.add_string(tag, std::string(scope.renamed(onnx::view(in.get_view()))));
+    } else if (bytes && tag == onnx::NodeProto::kAttribute) {
+      writer.add_message(tag, rewrite_attribute(onnx::view(in.get_view()), scope, serial));
+    } else {
+      onnx::copy_field(in, writer);
+    }
+  }
+  return out;
+}
+
+std::string rewrite_graph(std::string_view graph_proto, const Scope& outer, int& serial) {
+  const NameSet local = local_definitions(graph_proto);
+  NameSet taken;
+  Scope scope{.outer = &outer, .names = {}, .taken = &taken};
+  for (const auto& name : local) {
+    std::string fresh = name;
+    if (outer.is_taken(name)) {
+      do fresh = name + "/local" + std::to_string(serial++);
+      while (outer.is_taken(fresh) || local.contains(fresh));
+    }
+    taken.insert(fresh);
+    scope.names.emplace(name, std::move(fresh));  // from here on the name means the local value
+  }
+
+  std::string out;
+  pbf_writer writer{out};
+  pbf_reader in = reader_of(graph_proto);
+  while (in.next()) {
+    const auto tag = in.tag();
+    if (in.wire_type() != onnx::kBytes) {
+      onnx::copy_field(in, writer);
+      continue;
+    }
+    const std::string_view bytes = onnx::view(in.get_view());
+    switch (tag) {
+      case onnx::GraphProto::kNode: writer.add_message(tag, rewrite_node(bytes, scope, serial)); break;
+      case onnx::GraphProto::kInput:
+      case onnx::GraphProto::kOutput:
+      case onnx::GraphProto::kValueInfo:
+        writer.add_message(tag, with_renamed(bytes, onnx::ValueInfo::kName, scope));
+        break;
+      case onnx::GraphProto::kInitializer:
+        writer.add_message(tag, with_renamed(bytes, onnx::TensorProto::kName, scope));
+        break;
+      case onnx::GraphProto::kSparseInitializer: {
+        std::string sparse;
+        pbf_writer sparse_writer{sparse};
+        pbf_reader sparse_in = reader_of(bytes);
+        while (sparse_in.next()) {
+          if (sparse_in.tag() == onnx::SparseTensor::kValues && sparse_in.wire_type() == onnx::kBytes) {
+            sparse_writer.add_message(onnx::SparseTensor::kValues,
+                                      with_renamed(onnx::view(sparse_in.get_view()), onnx::TensorProto::kName, scope));
+          } else {
+            onnx::copy_field(sparse_in, sparse_writer);
+          }
+        }
+        writer.add_message(tag, sparse);
+        break;
+      }
+      default: writer.add_bytes(tag, bytes.data(), bytes.size());
+    }
+  }
+  return out;
+}
+
+}  // namespace
+
 NameSet local_definitions(std::string_view graph_proto) {
   NameSet names;
   pbf_reader graph = reader_of(graph_proto);
@@ -69,117 +173,8 @@ NameSet local_definitions(std::string_view graph_proto) {
   return names;
 }
 
-using Renames = std::map<std::string, std::string, std::less<>>;
-
-std::string renamed(const Renames& names, std::string_view name) {
-  const auto it = names.find(name);
-  return it == names.end() ? std::string(name) : it->second;
-}
-
-// Copies a message, with the string in `field` renamed.
-std::string with_renamed(std::string_view message, uint32_t field, const Renames& names) {
-  std::string out;
-  pbf_writer writer{out};
-  pbf_reader in = reader_of(message);
-  while (in.next()) {
-    if (in.tag() == field && in.wire_type() == onnx::kBytes) writer.add_string(field, renamed(names, onnx::view(in.get_view())));
-    else copy_field(in, writer);
-  }
-  return out;
-}
-
-std::string rewrite_graph(std::string_view graph_proto, NameSet outer, Renames names, int& serial);
-
-std::string rewrite_attribute(std::string_view attribute_proto, const NameSet& outer, const Renames& names, int& serial) {
-  std::string out;
-  pbf_writer writer{out};
-  pbf_reader in = reader_of(attribute_proto);
-  while (in.next()) {
-    const auto tag = in.tag();
-    if ((tag == onnx::Attribute::kG || tag == onnx::Attribute::kGraphs) && in.wire_type() == onnx::kBytes) {
-      writer.add_message(tag, rewrite_graph(onnx::view(in.get_view()), outer, names, serial));
-    } else {
-      copy_field(in, writer);
-    }
-  }
-  return out;
-}
-
-std::string rewrite_node(std::string_view node_proto, const NameSet& outer, const Renames& names, int& serial) {
-  std::string out;
-  pbf_writer writer{out};
-  pbf_reader in = reader_of(node_proto);
-  while (in.next()) {
-    const auto tag = in.tag();
-    const bool bytes = in.wire_type() == onnx::kBytes;
-    if (bytes && (tag == onnx::NodeProto::kInput || tag == onnx::NodeProto::kOutput)) {
-      writer.add_string(tag, renamed(names, onnx::view(in.get_view())));
-    } else if (bytes && tag == onnx::NodeProto::kAttribute) {
-      writer.add_message(tag, rewrite_attribute(onnx::view(in.get_view()), outer, names, serial));
-    } else {
-      copy_field(in, writer);
-    }
-  }
-  return out;
-}
-
-std::string rewrite_graph(std::string_view graph_proto, NameSet outer, Renames names, int& serial) {
-  const NameSet local = local_definitions(graph_proto);
-  for (const auto& name : local) {
-    names.erase(name);  // from here on the name means the local value
-    if (!outer.contains(name)) continue;
-    std::string fresh;
-    do fresh = name + "/local" + std::to_string(serial++);
-    while (outer.contains(fresh) || local.contains(fresh));
-    names.emplace(name, std::move(fresh));
-  }
-  for (const auto& name : local) outer.insert(renamed(names, name));
-
-  std::string out;
-  pbf_writer writer{out};
-  pbf_reader in = reader_of(graph_proto);
-  while (in.next()) {
-    const auto tag = in.tag();
-    if (in.wire_type() != onnx::kBytes) {
-      copy_field(in, writer);
-      continue;
-    }
-    const std::string_view bytes = onnx::view(in.get_view());
-    switch (tag) {
-      case onnx::GraphProto::kNode: writer.add_message(tag, rewrite_node(bytes, outer, names, serial)); break;
-      case onnx::GraphProto::kInput:
-      case onnx::GraphProto::kOutput:
-      case onnx::GraphProto::kValueInfo:
-        writer.add_message(tag, with_renamed(bytes, onnx::ValueInfo::kName, names));
-        break;
-      case onnx::GraphProto::kInitializer:
-        writer.add_message(tag, with_renamed(bytes, onnx::TensorProto::kName, names));
-        break;
-      case onnx::GraphProto::kSparseInitializer: {
-        std::string sparse;
-        pbf_writer sparse_writer{sparse};
-        pbf_reader sparse_in = reader_of(bytes);
-        while (sparse_in.next()) {
-          if (sparse_in.tag() == onnx::SparseTensor::kValues && sparse_in.wire_type() == onnx::kBytes) {
-            sparse_writer.add_message(onnx::SparseTensor::kValues,
-                                      with_renamed(onnx::view(sparse_in.get_view()), onnx::TensorProto::kName, names));
-          } else {
-            copy_field(sparse_in, sparse_writer);
-          }
-        }
-        writer.add_message(tag, sparse);
-        break;
-      }
-      default: writer.add_bytes(tag, bytes.data(), bytes.size());
-    }
-  }
-  return out;
-}
-
-}  // namespace
-
 void scan_subgraph(std::string_view graph_proto, int max_depth, SubgraphScan& scan) {
-  if (max_depth <= 0) throw std::length_error("subgraphs are nested too deeply");
+  if (max_depth <= 0) throw Refused("nests subgraphs too deeply");
   const NameSet local = local_definitions(graph_proto);
   scan.definitions.insert(local.begin(), local.end());
   SubgraphScan inner;
@@ -193,10 +188,7 @@ void scan_subgraph(std::string_view graph_proto, int max_depth, SubgraphScan& sc
     const std::string_view bytes = onnx::view(graph.get_view());
     if (tag == onnx::GraphProto::kOutput) {
       inner.reads.insert(name_field(bytes, onnx::ValueInfo::kName));
-    } else if (tag == onnx::GraphProto::kInitializer) {
-      scan.tensors.push_back(bytes);
     } else if (tag == onnx::GraphProto::kNode) {
-      ++scan.nodes;
       pbf_reader node = reader_of(bytes);
       while (node.next()) {
         if (node.wire_type() != onnx::kBytes) {
@@ -223,13 +215,10 @@ void scan_subgraph(std::string_view graph_proto, int max_depth, SubgraphScan& sc
     if (!name.empty() && !local.contains(name)) scan.reads.insert(name);
   }
   scan.definitions.insert(inner.definitions.begin(), inner.definitions.end());
-  scan.tensors.insert(scan.tensors.end(), inner.tensors.begin(), inner.tensors.end());
-  scan.nodes += inner.nodes;
 }
 
-std::string rename_clashes(std::string_view attribute_proto, const NameSet& outer) {
-  int serial = 0;
-  return rewrite_attribute(attribute_proto, outer, {}, serial);
+std::string rename_clashes(std::string_view attribute_proto, const NameSet& outer, int& serial) {
+  return rewrite_attribute(attribute_proto, Scope{.outer = nullptr, .names = {}, .taken = &outer}, serial);
 }
 
 }  // namespace plx::graph

@@ -46,8 +46,6 @@ TEST(Scan, TellsReadsFromDefinitions) {
   const SubgraphScan result = scan(body);
   EXPECT_EQ(result.reads, (NameSet{"outer"}));
   EXPECT_EQ(result.definitions, (NameSet{"i", "w", "s", "t", "u", "r"}));
-  EXPECT_EQ(result.nodes, 3u);
-  EXPECT_EQ(result.tensors.size(), 1u);
 }
 
 TEST(Scan, LooksThroughEveryDepth) {
@@ -60,7 +58,6 @@ TEST(Scan, LooksThroughEveryDepth) {
   const SubgraphScan result = scan(body);
   EXPECT_EQ(result.reads, (NameSet{"x", "c", "far"}));
   EXPECT_TRUE(result.definitions.contains("deep"));
-  EXPECT_EQ(result.nodes, 2u + 2 * (2 + 2 * 1));
 }
 
 TEST(Captures, OfSeveralDepthsBelongToTheOuterNode) {
@@ -123,7 +120,9 @@ TEST(Clashes, ShadowingAtSeveralDepthsIsResolvedByScope) {
   inner.node("Abs", {"t"}, {"seen"}).node("Neg", {"seen"}, {"t2"}).output("t2");
   Body body("body");
   body.initializer("t", tensor<float>({1}, {1})).node("If", {"c"}, {"r"}, branches(inner, inner)).output("r");
-  const std::string renamed = rename_clashes(attr("then_branch", body).bytes, NameSet{"t", "t2", "t/local0", "c"});
+  int serial = 0;
+  const NameSet outer{"t", "t2", "t/local0", "c"};
+  const std::string renamed = rename_clashes(attr("then_branch", body).bytes, outer, serial);
   protozero::pbf_reader reader(renamed);
   ASSERT_TRUE(reader.next(onnx::Attribute::kG));
   SubgraphScan after;
@@ -150,14 +149,14 @@ TEST(Nesting, IsRefusedBeyondItsLimit) {
         .node("If", {"c"}, {"y"}, {attr("then_branch", body)});
     return m;
   };
-  EXPECT_TRUE(read(nested(64)));
-  auto deep = read(nested(65));
+  EXPECT_TRUE(read(nested(32)));
+  auto deep = read(nested(33));
   ASSERT_FALSE(deep);
   EXPECT_EQ(deep.error().code, Code::kInvalidModel);
-  EXPECT_NE(deep.error().message.find("nested too deeply"), std::string::npos);
+  EXPECT_NE(deep.error().message.find("nests subgraphs too deeply"), std::string::npos);
   EXPECT_FALSE(read(nested(2000)));
   ReadOptions shallow;
-  shallow.max_depth = 3;
+  shallow.limits.depth = 3;
   EXPECT_TRUE(read(nested(3), shallow));
   EXPECT_FALSE(read(nested(4), shallow));
 }

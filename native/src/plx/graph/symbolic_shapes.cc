@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <unordered_set>
 
 namespace plx::graph {
 
@@ -54,11 +55,12 @@ std::string symbol_of(const Graph& graph, ValueId input, size_t axis) {
 
 std::vector<std::string> symbols_of(const Graph& graph) {
   std::vector<std::string> symbols;
+  std::unordered_set<std::string> seen;
   for (const ValueId input : graph.inputs) {
     const auto& shape = graph.values[input].type.shape;
     for (size_t axis = 0; shape && axis < shape->size(); ++axis) {
       std::string symbol = symbol_of(graph, input, axis);
-      if (symbol.empty() || std::find(symbols.begin(), symbols.end(), symbol) != symbols.end()) continue;
+      if (symbol.empty() || !seen.insert(symbol).second) continue;
       symbols.push_back(std::move(symbol));
     }
   }

@@ -46,14 +46,6 @@ std::string value_info(const Graph& graph, ValueId id) {
   return info;
 }
 
-std::string sized_info(const std::string& name, const Shape& shape) {
-  std::string info;
-  pbf_writer writer{info};
-  writer.add_string(onnx::ValueInfo::kName, name);
-  writer.add_message(onnx::ValueInfo::kType, tensor_type(shape.element, &shape.dims));
-  return info;
-}
-
 // A TensorProto that says what the tensor is, and that its data is handed over elsewhere.
 std::string handed_over(const Value& value, const Initializer& init, const std::string& stand_in) {
   std::string tensor;
@@ -89,6 +81,14 @@ std::string node_proto(const Graph& graph, const Node& node) {
 }
 
 }  // namespace
+
+std::string sized_info(const std::string& name, const Shape& shape) {
+  std::string info;
+  pbf_writer writer{info};
+  writer.add_string(onnx::ValueInfo::kName, name);
+  writer.add_message(onnx::ValueInfo::kType, tensor_type(shape.element, &shape.dims));
+  return info;
+}
 
 Part write_part(const Graph& graph, std::span<const NodeId> nodes, std::span<const ValueId> inputs,
                 std::span<const ValueId> outputs, const WriteOptions& options) {

@@ -29,6 +29,9 @@ struct Part {
   std::vector<ValueId> handed_over;
 };
 
+// The ValueInfoProto of a tensor of exactly these sizes.
+std::string sized_info(const std::string& name, const Shape& shape);
+
 // A model of the given nodes (in a topological order) with these inputs and outputs. Whatever the nodes read must be among
 // `inputs`, made by one of them, or an initializer. Types are written as far as Value::type knows them.
 Part write_part(const Graph& graph, std::span<const NodeId> nodes, std::span<const ValueId> inputs,

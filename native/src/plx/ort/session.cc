@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <protozero/pbf_writer.hpp>
 
+#include "plx/graph/computed_constants.h"
 #include "plx/graph/onnx_fields.h"
 #include "plx/graph/reader.h"
 #include "plx/graph/writer.h"
@@ -19,22 +20,8 @@ namespace {
 
 // Larger constants carry weights; smaller ones may carry shapes, axes or limits, which shape inference has to see.
 constexpr uint64_t kProbeInlineBytes = 4096;
-// Where this process finds its descriptors as files.
-constexpr const char* kDescriptors = "/proc/self/fd";
-
-class Descriptor {
- public:
-  explicit Descriptor(int value) : value_(value) {}
-  ~Descriptor() {
-    if (value_ >= 0) ::close(value_);
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  int get() const { return value_; }
-
- private:
-  int value_;
-};
+using graph::Descriptor;
+using graph::kDescriptors;
 
 // The TypeProto of a type that is not a plain tensor, and its kind.
 class TypeDescriber {
@@ -173,12 +160,16 @@ Result<Session> make_session(const std::shared_ptr<Runtime>& runtime, const Sess
   // The level is ALL or nothing here; without patterns new shapes cost a fifth less memory at the same speed.
   apply(api.DisableMemPattern(options), context);
   config("session.use_env_allocators", "1");
+  // Or bytes that look like ONNX Runtime's own format would be taken for another model than the one that was checked.
+  config("session.load_model_format", "ONNX");
   if (!spec.prepack) config("session.disable_prepacking", "1");
   if (!spec.save_path.empty()) apply(api.SetOptimizedModelFilePath(options, spec.save_path.c_str()), context);
   if (spec.source.path.empty() && !spec.source.base_directory.empty()) {
     config("session.model_external_initializers_file_folder_path", spec.source.base_directory.c_str());
   }
   if (spec.settings != nullptr) {
+    const auto most = static_cast<int64_t>(std::min<uint64_t>(spec.settings->limits.constant_bytes, INT64_MAX));
+    config("optimization.constant_folding_max_output_size_in_bytes", std::to_string(most).c_str());
     for (const auto& [key, value] : spec.settings->config) config(key.c_str(), value.c_str());
     for (const auto& library : spec.settings->custom_op_libraries) {
       std::error_code error;
@@ -202,12 +193,73 @@ Result<Session> make_session(const std::shared_ptr<Runtime>& runtime, const Sess
                         : api.CreateSession(runtime->env(), spec.source.path.c_str(), options, &session);
   if (auto s = runtime->check(made, context); !s) {
     Error error = s.error();
+    if (const size_t at = error.message.find(spec.source.path); !spec.source.path.empty() && at != std::string::npos) {
+      error.message.replace(at, spec.source.path.size(), spec.source.name);
+    }
     // At load time everything that is not about operators is the model's fault.
     if (error.code == Code::kRunFailed || error.code == Code::kInvalidArgument) error.code = Code::kInvalidModel;
     if (error.code == Code::kUnsupported) error.message += " (operators from elsewhere: name their library as a custom-operator library)";
     return error;
   }
   return Session(runtime, session, api.ReleaseSession);
+}
+
+Result<uint64_t> constants_within(const std::shared_ptr<Runtime>& runtime, const graph::Graph& graph,
+                                  const ModelSettings& settings, const std::string& name) {
+  const graph::ComputedConstants constants = graph::computed_constants(graph);
+  const graph::Limits& limits = settings.limits;
+  if (constants.outputs.empty()) return limits.constant_bytes;
+  ModelSettings small = settings;
+  small.limits.constant_bytes = kProbeInlineBytes;  // enough to compute shapes
+  SessionSpec spec;
+  spec.source.name = name;
+  spec.source.bytes = constants.model;
+  spec.source.base_directory = graph.files.empty() ? "" : graph::kPinnedFolder;
+  spec.settings = &small;
+  spec.level = ORT_ENABLE_BASIC;
+  spec.prepack = false;
+  spec.pool = false;
+  const auto session = make_session(runtime, spec);
+  // Then nothing is known, and nothing large may be computed before the model runs.
+  if (!session) return kProbeInlineBytes;
+
+  const OrtApi& api = runtime->api();
+  uint64_t weights = 0;
+  for (const graph::Initializer& init : graph.initializers) weights += init.size_bytes;
+  // Weights that are cast, unpacked or turned around are as good as weights.
+  const uint64_t most = limits.constant_bytes + 8 * std::min(weights, UINT64_MAX / 16);
+  uint64_t all = 0;
+  uint64_t largest = 0;
+  size_t made_largest = 0;
+  for (size_t i = 0; i < constants.outputs.size(); ++i) {
+    OrtTypeInfo* raw = nullptr;
+    if (auto s = runtime->check(api.SessionGetOutputTypeInfo(session->get(), i, &raw), "cannot read types"); !s) return s.error();
+    const Handle<OrtTypeInfo> info(runtime, raw, api.ReleaseTypeInfo);
+    const OrtTensorTypeAndShapeInfo* tensor = nullptr;
+    if (auto s = runtime->check(api.CastTypeInfoToTensorInfo(raw, &tensor), "cannot read types"); !s) return s.error();
+    if (tensor == nullptr) continue;
+    ONNXTensorElementDataType element = ONNX_TENSOR_ELEMENT_DATA_TYPE_UNDEFINED;
+    size_t rank = 0;
+    if (auto s = runtime->check(api.GetTensorElementType(tensor, &element), "cannot read types"); !s) return s.error();
+    if (auto s = runtime->check(api.GetDimensionsCount(tensor, &rank), "cannot read types"); !s) return s.error();
+    std::vector<int64_t> dims(rank);
+    if (auto s = runtime->check(api.GetDimensions(tensor, dims.data(), rank), "cannot read types"); !s) return s.error();
+    if (std::any_of(dims.begin(), dims.end(), [](int64_t dim) { return dim < 0; })) continue;
+    // Nothing but an overflow leaves a known type and known dims without a size.
+    const auto type = static_cast<graph::ElementType>(element);
+    const uint64_t size = graph::element_bits(type) == 0 ? 0 : graph::tensor_bytes(type, dims).value_or(UINT64_MAX);
+    const uint64_t times = constants.outputs[i].times;
+    uint64_t total = 0;
+    if (__builtin_mul_overflow(size, times, &total)) total = UINT64_MAX;
+    if (__builtin_add_overflow(all, total, &all)) all = UINT64_MAX;
+    if (total <= largest) continue;
+    largest = total;
+    made_largest = i;
+  }
+  if (all <= most) return limits.constant_bytes;
+  return fail(Code::kInvalidModel, "'", name, "' computes constants of ", all, " bytes out of ", weights,
+              " bytes of weights, the largest in ", constants.outputs[made_largest].made_by, ", of ", largest,
+              " bytes; the limit is ", limits.constant_bytes, " (max_constant_bytes) and eight times the weights");
 }
 
 Result<graph::Graph> optimise(const std::shared_ptr<Runtime>& runtime, const ModelSource& source, const ModelSettings& settings,
@@ -239,12 +291,26 @@ Result<graph::Graph> optimise(const std::shared_ptr<Runtime>& runtime, const Mod
   if (!mapping) return mapping.error();
   graph::ReadOptions options;
   options.name = source.name;
-  options.base_directory = weights == Weights::kApart ? kDescriptors : source.base_directory;
+  options.limits = graph::Limits::none();  // the model was within its own
+  options.files = source.files;
+  if (weights == Weights::kApart) {
+    auto apart = graph::Mapping::of_descriptor(data.get(), "weights of " + source.name);
+    if (!apart) return apart.error();
+    options.files.emplace(std::to_string(data.get()), apart.take());
+  } else if (source.files.empty()) {
+    options.base_directory = source.base_directory;
+  }
   auto storage = std::make_shared<graph::Storage>();
   const auto bytes = storage->keep(mapping.take());
   auto graph = graph::read_model(bytes, std::move(storage), options);
   // The number means another file soon; the mapping stays.
-  if (graph && weights == Weights::kApart) graph->external_files.clear();
+  if (graph && weights == Weights::kApart) {
+    const auto apart = graph->files.find(std::to_string(data.get()));
+    if (apart != graph->files.end()) {
+      graph->storage->keep(apart->second);
+      graph->files.erase(apart);
+    }
+  }
   return graph;
 }
 

@@ -11,6 +11,7 @@
 
 #include "plx/base/result.h"
 #include "plx/graph/graph.h"
+#include "plx/graph/limits.h"
 #include "plx/graph/shapes.h"
 #include "plx/ort/runtime.h"
 
@@ -21,6 +22,8 @@ struct ModelSettings {
   std::vector<std::string> custom_op_libraries;
   std::vector<std::pair<std::string, std::string>> config;
   std::vector<std::pair<std::string, int64_t>> dimensions;  // symbolic dimensions fixed before optimisation
+  std::vector<std::string> data_folders{};  // to which links may lead from the model's folder
+  graph::Limits limits{};
 };
 
 // A model as a session is made from it.
@@ -29,6 +32,7 @@ struct ModelSource {
   std::string path;            // read from here, unless empty
   std::string_view bytes;      // else from here
   std::string base_directory;  // of external data, for bytes
+  graph::Files files{};        // external data, by location, where the model was pinned (graph/reader.h)
 };
 
 struct SessionSpec {
@@ -43,6 +47,12 @@ struct SessionSpec {
 };
 
 Result<Session> make_session(const std::shared_ptr<Runtime>& runtime, const SessionSpec& spec);
+
+// Asks for the sizes of all that ONNX Runtime would compute while it loads the graph as given (graph/computed_constants.h).
+// The answer is how large the largest of them may be, for settings.limits.constant_bytes; kInvalidModel if all of them
+// together are too large for the settings. 1 to 5 ms where there are any.
+Result<uint64_t> constants_within(const std::shared_ptr<Runtime>& runtime, const graph::Graph& graph,
+                                  const ModelSettings& settings, const std::string& name);
 
 // Where the weights of an optimised graph come to lie.
 enum class Weights {

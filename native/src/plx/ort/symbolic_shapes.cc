@@ -8,6 +8,8 @@ namespace plx::ort {
 
 namespace {
 
+constexpr size_t kMostTries = 100'000'000;
+
 // All inputs with each symbol at its size.
 InputDims dims_at(const graph::Graph& graph, const std::vector<std::string>& symbols, const graph::Sizes& sizes) {
   InputDims dims;
@@ -53,6 +55,8 @@ std::optional<std::vector<graph::PartialShapes>> look(const std::shared_ptr<Runt
 graph::SymbolicShapes infer_symbolic(const std::shared_ptr<Runtime>& runtime, const graph::Graph& graph,
                                      const ModelSettings& settings, const std::string& base_directory) {
   const size_t symbols = graph::symbols_of(graph).size();
+  // Every pair of symbols is tried on every dimension, and finding sizes that tell them apart is no cheaper.
+  if (symbols * symbols > kMostTries / std::max<size_t>(graph.values.size(), 1)) return graph::symbolic_shapes(graph, {}, {});
   for (const graph::Scale scale : {graph::Scale::kUsual, graph::Scale::kSmall}) {
     auto probes = graph::probe_sizes(symbols, scale);
     if (symbols == 0) probes.resize(2);  // all look the same: one, and one to make sure of scalars

@@ -94,9 +94,13 @@ nlohmann::ordered_json write_profile(const DeviceProfile& profile) {
           {"r_cpu", profile.r_cpu}};
 }
 
+namespace {
+constexpr size_t kLongestProfile = size_t{1} << 20;
+}
+
 Result<DeviceProfile> device_profile_from_json(std::string_view json) {
   try {
-    const nlohmann::json parsed = nlohmann::json::parse(json);
+    const nlohmann::json parsed = parse_json(json, kLongestProfile);
     DeviceProfile profile = read_profile(JsonAt(parsed));
     if (Status status = check_profile(profile); !status) return status.error();
     return profile;

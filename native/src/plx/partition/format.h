@@ -4,6 +4,7 @@
 #include <string>
 #include <string_view>
 
+#include "plx/base/text.h"
 #include "plx/partition/plan.h"
 
 namespace plx::partition {
@@ -13,9 +14,6 @@ std::string format_bytes(uint64_t bytes);    // "640 B", "12.3 KB", "1.25 MB"; s
 std::string format_seconds(double seconds);  // "0.31 us", "12.3 ms", "1.25 s"
 std::string format_ratio(double ratio);      // "1.53", "0.00031"; three significant digits
 
-// Names come out of files: what is not UTF-8 or a printable character becomes '?', and what is longer
-// than `longest` characters is cut in the middle.
-std::string printable(std::string_view name, size_t longest = 80);
 std::string describe_node(const Graph& graph, NodeId node);    // node 12 'conv1' (Conv)
 std::string describe_value(const Graph& graph, ValueId value);  // value 7 'x'
 

@@ -127,6 +127,32 @@ class JsonAt {
   size_t index_ = 0;
 };
 
+// The text as JSON. The library takes any size and depth and some ten times as much memory: what is far beyond anything that
+// Parallax writes is refused before.
+inline nlohmann::json parse_json(std::string_view text, size_t most_bytes) {
+  constexpr int kDeepest = 16;
+  if (text.size() > most_bytes) {
+    throw JsonError{"has " + std::to_string(text.size()) + " bytes, and no more than " + std::to_string(most_bytes) +
+                    " can be meant"};
+  }
+  int depth = 0;
+  bool quoted = false;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (quoted) {
+      if (c == '\\') ++i;
+      else if (c == '"') quoted = false;
+    } else if (c == '"') {
+      quoted = true;
+    } else if (c == '[' || c == '{') {
+      if (++depth > kDeepest) throw JsonError{"is nested more than " + std::to_string(kDeepest) + " deep"};
+    } else if (c == ']' || c == '}') {
+      --depth;
+    }
+  }
+  return nlohmann::json::parse(text);
+}
+
 // A profile as JSON: the text a user writes, and the part of a plan that repeats it. Reading checks types only.
 DeviceProfile read_profile(const JsonAt& json);
 nlohmann::ordered_json write_profile(const DeviceProfile& profile);

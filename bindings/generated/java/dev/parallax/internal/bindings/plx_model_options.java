@@ -25,6 +25,14 @@ import static java.lang.foreign.MemoryLayout.PathElement.*;
  *     const char *const *dimension_names;
  *     const int64_t *dimension_values;
  *     size_t dimension_count;
+ *     const char *const *data_folders;
+ *     size_t data_folder_count;
+ *     uint64_t max_model_bytes;
+ *     uint64_t max_weight_bytes;
+ *     uint64_t max_constant_bytes;
+ *     uint64_t max_nodes;
+ *     int32_t max_depth;
+ *     int32_t reserved;
  * }
  * }
  */
@@ -44,7 +52,15 @@ public class plx_model_options {
         Plx.C_LONG.withName("config_count"),
         Plx.C_POINTER.withName("dimension_names"),
         Plx.C_POINTER.withName("dimension_values"),
-        Plx.C_LONG.withName("dimension_count")
+        Plx.C_LONG.withName("dimension_count"),
+        Plx.C_POINTER.withName("data_folders"),
+        Plx.C_LONG.withName("data_folder_count"),
+        Plx.C_LONG.withName("max_model_bytes"),
+        Plx.C_LONG.withName("max_weight_bytes"),
+        Plx.C_LONG.withName("max_constant_bytes"),
+        Plx.C_LONG.withName("max_nodes"),
+        Plx.C_INT.withName("max_depth"),
+        Plx.C_INT.withName("reserved")
     ).withName("plx_model_options");
 
     /**
@@ -492,6 +508,358 @@ public class plx_model_options {
      */
     public static void dimension_count(MemorySegment struct, long fieldValue) {
         struct.set(dimension_count$LAYOUT, dimension_count$OFFSET, fieldValue);
+    }
+
+    private static final AddressLayout data_folders$LAYOUT = (AddressLayout)$LAYOUT.select(groupElement("data_folders"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * const char *const *data_folders
+     * }
+     */
+    public static final AddressLayout data_folders$layout() {
+        return data_folders$LAYOUT;
+    }
+
+    private static final long data_folders$OFFSET = $LAYOUT.byteOffset(groupElement("data_folders"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * const char *const *data_folders
+     * }
+     */
+    public static final long data_folders$offset() {
+        return data_folders$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * const char *const *data_folders
+     * }
+     */
+    public static MemorySegment data_folders(MemorySegment struct) {
+        return struct.get(data_folders$LAYOUT, data_folders$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * const char *const *data_folders
+     * }
+     */
+    public static void data_folders(MemorySegment struct, MemorySegment fieldValue) {
+        struct.set(data_folders$LAYOUT, data_folders$OFFSET, fieldValue);
+    }
+
+    private static final OfLong data_folder_count$LAYOUT = (OfLong)$LAYOUT.select(groupElement("data_folder_count"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * size_t data_folder_count
+     * }
+     */
+    public static final OfLong data_folder_count$layout() {
+        return data_folder_count$LAYOUT;
+    }
+
+    private static final long data_folder_count$OFFSET = $LAYOUT.byteOffset(groupElement("data_folder_count"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * size_t data_folder_count
+     * }
+     */
+    public static final long data_folder_count$offset() {
+        return data_folder_count$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * size_t data_folder_count
+     * }
+     */
+    public static long data_folder_count(MemorySegment struct) {
+        return struct.get(data_folder_count$LAYOUT, data_folder_count$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * size_t data_folder_count
+     * }
+     */
+    public static void data_folder_count(MemorySegment struct, long fieldValue) {
+        struct.set(data_folder_count$LAYOUT, data_folder_count$OFFSET, fieldValue);
+    }
+
+    private static final OfLong max_model_bytes$LAYOUT = (OfLong)$LAYOUT.select(groupElement("max_model_bytes"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * uint64_t max_model_bytes
+     * }
+     */
+    public static final OfLong max_model_bytes$layout() {
+        return max_model_bytes$LAYOUT;
+    }
+
+    private static final long max_model_bytes$OFFSET = $LAYOUT.byteOffset(groupElement("max_model_bytes"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * uint64_t max_model_bytes
+     * }
+     */
+    public static final long max_model_bytes$offset() {
+        return max_model_bytes$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * uint64_t max_model_bytes
+     * }
+     */
+    public static long max_model_bytes(MemorySegment struct) {
+        return struct.get(max_model_bytes$LAYOUT, max_model_bytes$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * uint64_t max_model_bytes
+     * }
+     */
+    public static void max_model_bytes(MemorySegment struct, long fieldValue) {
+        struct.set(max_model_bytes$LAYOUT, max_model_bytes$OFFSET, fieldValue);
+    }
+
+    private static final OfLong max_weight_bytes$LAYOUT = (OfLong)$LAYOUT.select(groupElement("max_weight_bytes"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * uint64_t max_weight_bytes
+     * }
+     */
+    public static final OfLong max_weight_bytes$layout() {
+        return max_weight_bytes$LAYOUT;
+    }
+
+    private static final long max_weight_bytes$OFFSET = $LAYOUT.byteOffset(groupElement("max_weight_bytes"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * uint64_t max_weight_bytes
+     * }
+     */
+    public static final long max_weight_bytes$offset() {
+        return max_weight_bytes$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * uint64_t max_weight_bytes
+     * }
+     */
+    public static long max_weight_bytes(MemorySegment struct) {
+        return struct.get(max_weight_bytes$LAYOUT, max_weight_bytes$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * uint64_t max_weight_bytes
+     * }
+     */
+    public static void max_weight_bytes(MemorySegment struct, long fieldValue) {
+        struct.set(max_weight_bytes$LAYOUT, max_weight_bytes$OFFSET, fieldValue);
+    }
+
+    private static final OfLong max_constant_bytes$LAYOUT = (OfLong)$LAYOUT.select(groupElement("max_constant_bytes"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * uint64_t max_constant_bytes
+     * }
+     */
+    public static final OfLong max_constant_bytes$layout() {
+        return max_constant_bytes$LAYOUT;
+    }
+
+    private static final long max_constant_bytes$OFFSET = $LAYOUT.byteOffset(groupElement("max_constant_bytes"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * uint64_t max_constant_bytes
+     * }
+     */
+    public static final long max_constant_bytes$offset() {
+        return max_constant_bytes$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * uint64_t max_constant_bytes
+     * }
+     */
+    public static long max_constant_bytes(MemorySegment struct) {
+        return struct.get(max_constant_bytes$LAYOUT, max_constant_bytes$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * uint64_t max_constant_bytes
+     * }
+     */
+    public static void max_constant_bytes(MemorySegment struct, long fieldValue) {
+        struct.set(max_constant_bytes$LAYOUT, max_constant_bytes$OFFSET, fieldValue);
+    }
+
+    private static final OfLong max_nodes$LAYOUT = (OfLong)$LAYOUT.select(groupElement("max_nodes"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * uint64_t max_nodes
+     * }
+     */
+    public static final OfLong max_nodes$layout() {
+        return max_nodes$LAYOUT;
+    }
+
+    private static final long max_nodes$OFFSET = $LAYOUT.byteOffset(groupElement("max_nodes"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * uint64_t max_nodes
+     * }
+     */
+    public static final long max_nodes$offset() {
+        return max_nodes$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * uint64_t max_nodes
+     * }
+     */
+    public static long max_nodes(MemorySegment struct) {
+        return struct.get(max_nodes$LAYOUT, max_nodes$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * uint64_t max_nodes
+     * }
+     */
+    public static void max_nodes(MemorySegment struct, long fieldValue) {
+        struct.set(max_nodes$LAYOUT, max_nodes$OFFSET, fieldValue);
+    }
+
+    private static final OfInt max_depth$LAYOUT = (OfInt)$LAYOUT.select(groupElement("max_depth"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * int32_t max_depth
+     * }
+     */
+    public static final OfInt max_depth$layout() {
+        return max_depth$LAYOUT;
+    }
+
+    private static final long max_depth$OFFSET = $LAYOUT.byteOffset(groupElement("max_depth"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * int32_t max_depth
+     * }
+     */
+    public static final long max_depth$offset() {
+        return max_depth$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * int32_t max_depth
+     * }
+     */
+    public static int max_depth(MemorySegment struct) {
+        return struct.get(max_depth$LAYOUT, max_depth$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * int32_t max_depth
+     * }
+     */
+    public static void max_depth(MemorySegment struct, int fieldValue) {
+        struct.set(max_depth$LAYOUT, max_depth$OFFSET, fieldValue);
+    }
+
+    private static final OfInt reserved$LAYOUT = (OfInt)$LAYOUT.select(groupElement("reserved"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * int32_t reserved
+     * }
+     */
+    public static final OfInt reserved$layout() {
+        return reserved$LAYOUT;
+    }
+
+    private static final long reserved$OFFSET = $LAYOUT.byteOffset(groupElement("reserved"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * int32_t reserved
+     * }
+     */
+    public static final long reserved$offset() {
+        return reserved$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * int32_t reserved
+     * }
+     */
+    public static int reserved(MemorySegment struct) {
+        return struct.get(reserved$LAYOUT, reserved$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * int32_t reserved
+     * }
+     */
+    public static void reserved(MemorySegment struct, int fieldValue) {
+        struct.set(reserved$LAYOUT, reserved$OFFSET, fieldValue);
     }
 
     /**

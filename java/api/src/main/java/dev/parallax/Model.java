@@ -329,6 +329,16 @@ public final class Model implements AutoCloseable {
         plx_model_options.dimension_names(struct, strings(arena, List.copyOf(options.dimensions().keySet())));
         plx_model_options.dimension_values(struct, longs(arena, List.copyOf(options.dimensions().values())));
         plx_model_options.dimension_count(struct, options.dimensions().size());
+        List<String> folders = new ArrayList<>();
+        options.dataFolders().forEach(path -> folders.add(path.toString()));
+        plx_model_options.data_folders(struct, strings(arena, folders));
+        plx_model_options.data_folder_count(struct, folders.size());
+        ModelLimits limits = options.limits();
+        plx_model_options.max_model_bytes(struct, limits.maxModelBytes());
+        plx_model_options.max_weight_bytes(struct, limits.maxWeightBytes());
+        plx_model_options.max_constant_bytes(struct, limits.maxConstantBytes());
+        plx_model_options.max_nodes(struct, limits.maxNodes());
+        plx_model_options.max_depth(struct, limits.maxDepth());
         return struct;
     }
 

@@ -6,6 +6,7 @@ import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 
 /**
  * How a {@link Model} is loaded.
@@ -22,15 +23,21 @@ import java.util.Map;
  * @param dimensions sizes for symbolic dimensions, by name, fixed before the graph is optimised
  * @param baseDirectory where a model loaded from memory finds its external data; null = such data is an error. A model
  *     loaded from a file looks in that file's folder and nowhere else
+ * @param dataFolders further folders in which external data may lie where a symbolic link in the model's folder leads
+ *     there, as in caches that keep files by their checksums; elsewhere no link is followed
+ * @param limits how much the model may ask for
  */
 public record ModelOptions(List<Path> customOpLibraries, Map<String, String> config, Map<String, Long> dimensions,
-        Path baseDirectory) {
+        Path baseDirectory, List<Path> dataFolders, ModelLimits limits) {
     /** Nothing special. */
-    public static final ModelOptions DEFAULT = new ModelOptions(List.of(), Map.of(), Map.of(), null);
+    public static final ModelOptions DEFAULT = new ModelOptions(List.of(), Map.of(), Map.of(), null,
+            List.of(), ModelLimits.DEFAULT);
 
     /** Copies the collections and checks the values. */
     public ModelOptions {
         customOpLibraries = List.copyOf(customOpLibraries);
+        dataFolders = List.copyOf(dataFolders);
+        Objects.requireNonNull(limits, "limits");
         config = Collections.unmodifiableMap(new LinkedHashMap<>(config));
         dimensions = Collections.unmodifiableMap(new LinkedHashMap<>(dimensions));
         dimensions.forEach((name, size) -> {
@@ -56,6 +63,8 @@ public record ModelOptions(List<Path> customOpLibraries, Map<String, String> con
         private final Map<String, String> config = new LinkedHashMap<>();
         private final Map<String, Long> dimensions = new LinkedHashMap<>();
         private Path baseDirectory;
+        private final List<Path> dataFolders = new ArrayList<>();
+        private ModelLimits limits = ModelLimits.DEFAULT;
 
         private Builder() {}
 
@@ -106,12 +115,34 @@ public record ModelOptions(List<Path> customOpLibraries, Map<String, String> con
         }
 
         /**
+         * Adds to {@link ModelOptions#dataFolders()}.
+         *
+         * @param folder a folder that links to external data may lead to
+         * @return this
+         */
+        public Builder dataFolder(Path folder) {
+            dataFolders.add(folder);
+            return this;
+        }
+
+        /**
+         * Sets {@link ModelOptions#limits()}.
+         *
+         * @param value how much the model may ask for
+         * @return this
+         */
+        public Builder limits(ModelLimits value) {
+            limits = value;
+            return this;
+        }
+
+        /**
          * The options.
          *
          * @return a checked value
          */
         public ModelOptions build() {
-            return new ModelOptions(customOpLibraries, config, dimensions, baseDirectory);
+            return new ModelOptions(customOpLibraries, config, dimensions, baseDirectory, dataFolders, limits);
         }
     }
 }

@@ -31,9 +31,13 @@ class OptionsTest {
     void buildersSetWhatTheyAreTold() {
         assertEquals(new EngineOptions(3, Path.of("o"), Path.of("n"), Verbosity.ALL), EngineOptions.builder().threads(3)
                 .ortLibrary(Path.of("o")).nativeLibrary(Path.of("n")).verbosity(Verbosity.ALL).build());
-        assertEquals(new ModelOptions(List.of(Path.of("l")), Map.of("k", "v"), Map.of("d", 2L), Path.of("b")),
+        ModelLimits limits = new ModelLimits(1, 2, 3, 4, 5);
+        assertEquals(limits, ModelLimits.DEFAULT.withMaxModelBytes(1).withMaxWeightBytes(2).withMaxConstantBytes(3)
+                .withMaxNodes(4).withMaxDepth(5));
+        assertEquals(new ModelOptions(List.of(Path.of("l")), Map.of("k", "v"), Map.of("d", 2L), Path.of("b"),
+                        List.of(Path.of("f")), limits),
                 ModelOptions.builder().customOpLibrary(Path.of("l")).config("k", "v").dimension("d", 2)
-                        .baseDirectory(Path.of("b")).build());
+                        .baseDirectory(Path.of("b")).dataFolder(Path.of("f")).limits(limits).build());
         PlanOptions plan = new PlanOptions(Units.NODES, Rule.RELAXED, 2, 4, true, "gpu", Map.of("x", List.of(1L, 2L)));
         assertEquals(plan, PlanOptions.builder().units(Units.NODES).rule(Rule.RELAXED).beta(2).minNodes(4)
                 .estimate(true).device("gpu").shape("x", 1, 2).build());
@@ -47,6 +51,7 @@ class OptionsTest {
     void nonsenseIsRefusedAtOnce() {
         assertInvalid("threads is -1", () -> EngineOptions.builder().threads(-1).build());
         assertInvalid("dimension d", () -> ModelOptions.builder().dimension("d", -1).build());
+        assertInvalid("maxNodes is -1", () -> ModelLimits.DEFAULT.withMaxNodes(-1));
         assertInvalid("beta is 0.5", () -> PlanOptions.builder().beta(0.5).build());
         assertInvalid("beta is NaN", () -> PlanOptions.builder().beta(Double.NaN).build());
         assertInvalid("minNodes is 0", () -> PlanOptions.builder().minNodes(0).build());

@@ -158,7 +158,7 @@ final class BenchCommand implements Callable<Integer> {
         Instant start = Instant.now();
         List<Double> load = machine.loadAverage(); // before we add to it
         BenchResult result;
-        try (Arena arena = Arena.ofShared(); Engine engine = model.engine(); Model loaded = engine.load(model.path)) {
+        try (Arena arena = Arena.ofShared(); Engine engine = model.engine(); Model loaded = model.load(engine)) {
             Inputs inputs = model.inputs(loaded, arena);
             int threads = engine.info().threads();
             out.println(model.name() + ": Parallax beside plain ONNX Runtime " + Reference.version() + ", "
@@ -260,7 +260,7 @@ final class BenchCommand implements Callable<Integer> {
                     runAndTell(reference::run);
                 }
             } else {
-                try (Engine engine = model.engine(); Model loaded = engine.load(model.path)) {
+                try (Engine engine = model.engine(); Model loaded = model.load(engine)) {
                     Inputs inputs = model.inputs(loaded, arena);
                     try (Session session = loaded.session(SessionOptions.builder()
                             .plan(ways.getFirst().plan(model, inputs))

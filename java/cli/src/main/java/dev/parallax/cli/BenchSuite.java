@@ -153,7 +153,7 @@ record BenchSuite(Console console, Bench bench, ModelInput arguments, Rule rule,
         List<String> names = new ArrayList<>(List.of(SuiteResult.DEFAULT));
         List<Session> sessions = new ArrayList<>();
         ModelInput narrow = model.of(model.path, 1);
-        try (Engine oneThread = narrow.engine(); Model again = oneThread.load(model.path)) {
+        try (Engine oneThread = narrow.engine(); Model again = model.load(oneThread)) {
             try {
                 sessions.add(Bench.ready(loaded, way(policy, beta), model, inputs));
                 for (double value : BETAS) {

@@ -80,7 +80,7 @@ final class CompareCommand implements Callable<Integer> {
         }
         PrintStream out = console.out();
         List<Result> results = new ArrayList<>();
-        try (Arena arena = Arena.ofShared(); Engine engine = model.engine(); Model loaded = engine.load(model.path)) {
+        try (Arena arena = Arena.ofShared(); Engine engine = model.engine(); Model loaded = model.load(engine)) {
             int threads = engine.info().threads();
             Inputs inputs = model.inputs(loaded, arena);
             try (Reference reference = Reference.load(model.path, threads)) {

@@ -62,7 +62,9 @@ public final class Main {
     static int run(String[] args, PrintStream out, PrintStream err) {
         java.io.Console system = System.console();
         boolean terminal = err == System.err && system != null && system.isTerminal();
-        Console console = new Console(out, err, terminal);
+        PrintStream shown = new PrintableStream(out);
+        PrintStream errors = new PrintableStream(err);
+        Console console = new Console(shown, errors, terminal);
         Main main = new Main();
         CommandLine line = new CommandLine(main)
                 .addSubcommand(new DemoCommand(console))
@@ -78,15 +80,17 @@ public final class Main {
                 .setColorScheme(Help.defaultColorScheme(terminal ? Help.Ansi.AUTO : Help.Ansi.OFF))
                 .setUsageHelpWidth(100)
                 .setAbbreviatedSubcommandsAllowed(false)
-                .setParameterExceptionHandler((e, _) -> wrongUsage(main, e, err))
-                .setExecutionExceptionHandler((e, _, _) -> failed(main, e, err));
+                .setParameterExceptionHandler((e, _) -> wrongUsage(main, e, errors))
+                .setExecutionExceptionHandler((e, _, _) -> failed(main, e, errors));
         try {
             return line.execute(args);
         } catch (Throwable e) {
             // Whatever it is, a person reads one line: memory that ran out, a damaged jar, a native library that will
             // not load.
-            return failed(main, e, err);
+            return failed(main, e, errors);
         } finally {
+            shown.flush();
+            errors.flush();
             out.flush();
             err.flush();
         }

@@ -3,6 +3,7 @@ package dev.parallax.cli;
 import dev.parallax.Engine;
 import dev.parallax.EngineOptions;
 import dev.parallax.Model;
+import dev.parallax.ModelOptions;
 import dev.parallax.PlanOptions;
 import dev.parallax.Units;
 import dev.parallax.ValueInfo;
@@ -37,6 +38,18 @@ class ModelInput {
     @Option(names = "--threads", paramLabel = "N", defaultValue = "0",
             description = "Threads in all, the caller's included; 0 is one per core (default).")
     int threads;
+
+    @Option(names = "--data-folder", paramLabel = "DIR",
+            description = "Where external data may lie if a link in the model's folder leads there, as in a cache of "
+                    + "downloads; repeatable. No other link out of that folder is followed.")
+    List<Path> dataFolders = new ArrayList<>();
+
+    /** The model, as these arguments want it loaded. */
+    Model load(Engine engine) {
+        ModelOptions.Builder options = ModelOptions.builder();
+        dataFolders.forEach(options::dataFolder);
+        return engine.load(path, options.build());
+    }
 
     Engine engine() {
         if (threads < 0) {
@@ -76,6 +89,7 @@ class ModelInput {
         ModelInput input = new ModelInput();
         input.path = other;
         input.seed = seed;
+        input.dataFolders = dataFolders;
         input.threads = otherThreads;
         return input;
     }

@@ -80,7 +80,7 @@ final class PlanCommand implements Callable<Integer> {
         Console.checkWritable(json, "--json");
         String profile = profile();
         PrintStream out = console.out();
-        try (Engine engine = model.engine(); Model loaded = engine.load(model.path)) {
+        try (Engine engine = model.engine(); Model loaded = model.load(engine)) {
             List<Shapes.Resolved> resolved = Shapes.resolve(loaded.inputs(), shapes());
             for (Shapes.Resolved r : resolved) {
                 if (!r.chosen().isEmpty()) {

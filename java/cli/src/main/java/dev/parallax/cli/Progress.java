@@ -17,7 +17,7 @@ final class Progress implements AutoCloseable {
 
     /** {@code out} is null where there is no terminal. */
     Progress(PrintStream out, String title, long total) {
-        this.out = out;
+        this.out = out instanceof PrintableStream printable ? printable.raw() : out;
         this.title = title;
         this.total = Math.max(1, total);
     }

@@ -57,7 +57,7 @@ final class RunCommand implements Callable<Integer> {
         }
         Console.checkWritable(json, "--json");
         Console.checkWritable(model.trace, "--trace");
-        try (Arena arena = Arena.ofShared(); Engine engine = model.engine(); Model loaded = engine.load(model.path)) {
+        try (Arena arena = Arena.ofShared(); Engine engine = model.engine(); Model loaded = model.load(engine)) {
             Inputs inputs = model.inputs(loaded, arena);
             inputs.print(console.out());
             try (Session session = loaded.session(model.session(model.plan(units, inputs.resolved()).build()))) {
