@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <limits>
 
 #include "plx/schedule/models_testing.h"
@@ -192,6 +193,100 @@ TEST(Shapes, AreRememberedUpToALimitAndStayRight) {
     }
   }
   EXPECT_EQ(report(*session)["shapes_cached"], kShapesKept);
+}
+
+TEST(Shapes, AreForgottenLeastRecentlyUsedFirst) {
+  Loaded loaded(attention());
+  const auto session = must(loaded->make_session(loaded.plan(Units::kNodes), 0, {}, 2));
+  const Tensor a = noise({1, 2, 32}, 1);
+  const Tensor b = noise({1, 3, 32}, 2);
+  const Tensor c = noise({1, 4, 32}, 3);
+  const auto run = [&](const Tensor& input) {
+    must(bind(*session, 0, input));
+    must(session->run());
+  };
+  const auto expect = [&](int hits, int misses, int evictions, int planned) {
+    const auto r = report(*session);
+    EXPECT_EQ(r["shape_hits"], hits);
+    EXPECT_EQ(r["shape_misses"], misses);
+    EXPECT_EQ(r["shape_evictions"], evictions);
+    EXPECT_EQ(r["shapes_planned"], planned);
+    EXPECT_EQ(r["shapes_cached"], std::min(misses, 2));
+  };
+  run(a);
+  run(b);
+  expect(0, 2, 0, 0);
+  run(a);
+  expect(1, 2, 0, 1);
+  run(c);  // b was used longest ago
+  expect(1, 3, 1, 1);
+  run(a);
+  expect(2, 3, 1, 1);  // and is still planned
+  run(b);
+  expect(2, 4, 2, 1);
+  run(b);
+  must(session->run());  // nothing bound anew
+  expect(4, 4, 2, 2);
+  const auto sizing = report(*session)["sizing_ns"].get<int64_t>();
+  EXPECT_GT(sizing, 0);
+  must(session->run());
+  EXPECT_EQ(report(*session)["sizing_ns"], sizing);  // a run at the last run's shapes has nothing to size
+}
+
+TEST(Shapes, CanBeKeptFromOneOnAndNotLess) {
+  Loaded loaded(attention());
+  EXPECT_FALSE(loaded->make_session(loaded.plan(Units::kNodes), 0, {}, 0));
+  ort::testing::Plain plain(ort::testing::runtime(), loaded.bytes());
+  const auto session = must(loaded->make_session(loaded.plan(Units::kNodes), 0, {}, 1));
+  for (const int64_t length : {2, 2, 3, 2, 3, 3, 3}) {
+    const Tensor input = noise({1, length, 32}, 9);
+    must(bind(*session, 0, input));
+    must(session->run());
+    EXPECT_EQ(outputs(*session, 1), plain.run({input}));
+  }
+  EXPECT_EQ(report(*session)["shapes_cached"], 1);
+}
+
+TEST(Shapes, AThousandTakeNoMoreMemoryThanAFew) {
+  Loaded loaded(attention());
+  const auto session = loaded.session(Units::kNodes, 1);
+  memory::Arena& arena = ort::testing::runtime()->arena();
+  std::vector<uint64_t> bytes;  // of both arenas, after every 20 shapes
+  for (int64_t n = 1; n <= 1000; ++n) {
+    // Up to 40 rows of up to 25: the largest come early, so that later ones fit into what is there.
+    const Tensor input = noise({1 + (1000 - n) % 40, 1 + (1000 - n) / 40, 32}, 1);
+    must(bind(*session, 0, input));
+    must(session->run());
+    must(session->run());
+    if (n % 20 != 0) continue;
+    const auto r = report(*session);
+    ASSERT_LE(r["shapes_cached"], kShapesKept);
+    bytes.push_back(r["arena_bytes"].get<uint64_t>() + arena.stats().live_bytes);
+  }
+  const auto r = report(*session);
+  EXPECT_EQ(r["shape_misses"], 1000);
+  EXPECT_EQ(r["shape_evictions"], 1000 - kShapesKept);
+  EXPECT_EQ(r["shapes_planned"], 1000);
+  EXPECT_LE(*std::max_element(bytes.begin() + 3, bytes.end()), *std::max_element(bytes.begin(), bytes.begin() + 3));
+}
+
+// Memory bound anew moves views of inputs and nothing else.
+TEST(Shapes, WhoseInputsAreBoundAnewKeepTheirPlaces) {
+  Loaded loaded(many_outputs());
+  ort::testing::Plain plain(ort::testing::runtime(), loaded.bytes());
+  const auto session = loaded.session(Units::kNodes);
+  std::vector<Tensor> inputs;
+  for (uint32_t seed = 1; seed <= 4; ++seed) inputs.push_back(noise({3, 4}, seed));
+  uint64_t generation = 0;
+  for (int run = 0; run < 8; ++run) {
+    const Tensor& input = inputs[static_cast<size_t>(run) % inputs.size()];
+    must(bind(*session, 0, input));
+    must(session->run());
+    EXPECT_EQ(outputs(*session, 7), plain.run({input})) << "run " << run;
+    EXPECT_NE(session->outputs_generation(), generation);  // an output that views the input has moved
+    generation = session->outputs_generation();
+  }
+  EXPECT_EQ(report(*session)["shapes_planned"], 1);
 }
 
 // The block grows under tensors that were placed before.
