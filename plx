@@ -2,7 +2,7 @@
 # Parallax from a clone: sees to the tools, builds what changed, and runs the command.
 #
 #   ./plx [--yes] demo|plan|run|compare|bench|doctor|zoo|--help|--version ...   the command itself (java/cli)
-#   ./plx [--yes] test [STEP...]                                                every test (cmake/setup/test.sh)
+#   ./plx [--yes] test [--long] [--soak] [STEP...]                              every test (cmake/setup/test.sh)
 #
 # Missing packages are listed, and installed after a question; --yes, or an input that is no terminal, answers it.
 set -euo pipefail

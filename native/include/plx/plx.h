@@ -110,7 +110,8 @@ typedef struct plx_engine_options {
   /* The ONNX Runtime library to load, a path. It is opened privately (RTLD_LOCAL) and once per process and path. */
   const char* ort_library_path;
   /* Size of the pool all units share, the calling thread included; 0 = one per core. ONNX Runtime has one pool per
-   * process: while an engine lives, a second one must ask for 0, for 1 or for the same number. */
+   * process: while an engine lives, a second one must ask for 0, for 1 or for the same number. 1 means what it says
+   * beside a larger pool, too: sessions of that engine's models run on the calling thread alone. */
   int32_t threads;
   /* What ONNX Runtime itself writes to standard error: 0 = nothing but fatal errors, 1 = warnings, 2 = everything. */
   int32_t verbosity;
@@ -236,12 +237,14 @@ typedef struct plx_schedule_entry {
 
 typedef struct plx_session_options {
   size_t struct_size;
-  int32_t threads; /* 1 = this session runs on the calling thread alone; 0 = the engine's pool; no other */
+  int32_t threads; /* 1 = this session runs on the calling thread alone; 0 = on as many as the engine has; no other */
   int32_t reserved; /* 0 */
   /* The first schedule, as for plx_session_set_schedule, so that units are compiled as wide as it wants them and no
    * other way. NULL = the plan's own order, with all threads. */
   const void* schedule;
   size_t schedule_bytes;
+  /* Sets of input shapes whose memory plans are kept, the least recently used goes first; 0 = 16. */
+  size_t shapes_kept;
 } plx_session_options;
 
 /* One tensor as it lies in memory: contiguous, row-major, little-endian. */
@@ -258,6 +261,10 @@ typedef struct plx_run_info {
   size_t struct_size;
   /* Changes whenever an output's address, shape or type differs from the previous run's. */
   uint64_t outputs_generation;
+  /* 0 before a run. Who wants this very run to stop, whether it has begun yet or not, raises it (any thread, atomically)
+   * and then calls plx_session_cancel. It is read when the run begins. */
+  int32_t stop;
+  int32_t reserved; /* 0 */
 } plx_run_info;
 
 /* Compiles the plan's units. Cheap to repeat: sessions of one model share weights and plans. A plan made by another
@@ -290,9 +297,14 @@ PLX_API plx_status* plx_session_output_strings(plx_session* session, size_t inde
 /* What ran where in the last run, and the memory it took:
  * {"runs":3,"units":[{"unit":0,"device":"cpu","threads":2,"worker":0,"start_ns":0,"end_ns":10,"bytes":64}],
  *  "arena_bytes":..,
- *  "planned_bytes":..,"one_buffer_per_tensor_bytes":..,"lower_bound_bytes":..,"shapes_cached":1,"aliases":3} */
+ *  "planned_bytes":..,"one_buffer_per_tensor_bytes":..,"lower_bound_bytes":..,"aliases":3,
+ *  "shapes_cached":1,"shape_hits":2,"shape_misses":1,"shape_evictions":0,"shapes_planned":1,"sizing_ns":90000}
+ * Of all runs so far, shape_hits began at input shapes that were known and shape_misses did not; sizing_ns is what shapes
+ * cost beside the runs: looking them up, recording, planning and placing them. */
 PLX_API plx_status* plx_session_report_json(plx_session* session, plx_text** out_text);
-/* Asks a run in progress to stop at the next unit or operator; it then fails with PLX_RUN_FAILED. Any thread. */
+/* Asks a run in progress to stop at the next unit or operator, also inside loops; it then fails with PLX_RUN_FAILED, and
+ * the next run starts afresh. A run whose last operator has ended succeeds. Between runs it does nothing: see
+ * plx_run_info.stop for requests that must not come too early, such as those of a time limit. Any thread. */
 PLX_API void plx_session_cancel(plx_session* session);
 
 #ifdef __cplusplus

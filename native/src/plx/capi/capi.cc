@@ -3,6 +3,7 @@
 #include <plx/plx.h>
 
 #include <algorithm>
+#include <cstddef>
 #include <cstring>
 #include <memory>
 #include <new>
@@ -34,13 +35,15 @@ struct plx_text {
 };
 struct plx_engine {
   std::shared_ptr<plx::ort::Runtime> runtime;
+  int threads;  // 1, or all of the pool, which another engine may have made
 };
 struct plx_model {
   std::shared_ptr<plx::engine::Model> model;
 };
 struct plx_plan {
-  // The graph, not the model: a plan that somebody keeps must not keep ONNX Runtime's pool.
-  std::shared_ptr<const plx::graph::Graph> graph;
+  // A plan that somebody keeps, be it a garbage collector, must keep neither weights nor ONNX Runtime's pool.
+  std::weak_ptr<const plx::graph::Graph> graph;  // which lives as long as its model and that one's sessions
+  std::shared_ptr<const plx::graph::Graph> outline;
   std::shared_ptr<const plx::partition::Plan> plan;
   std::weak_ptr<plx::engine::Model> model;  // which knows the shapes of the graph's tensors
 };
@@ -97,13 +100,19 @@ plx::Result<T> options_of(const T* options, const char* name) {
   return out;
 }
 
+plx_plan* plan_of(const plx::engine::PlanHandle& handle, const std::shared_ptr<plx::engine::Model>& model) {
+  const auto& graph = handle.subject->graph;
+  return new plx_plan{graph, std::make_shared<const plx::graph::Graph>(plx::graph::outline(*graph)), handle.plan, model};
+}
+
 plx::Status put_text(std::string text, plx_text** out) {
   *out = new plx_text{std::move(text)};
   return {};
 }
 
-plx::Result<plx::ort::ModelSettings> settings_of(const plx_model_options& options) {
+plx::Result<plx::ort::ModelSettings> settings_of(const plx_model_options& options, const plx_engine& engine) {
   plx::ort::ModelSettings settings;
+  settings.threads = engine.threads == 1 ? 1 : 0;
   if (options.custom_op_library_count != 0 && options.custom_op_libraries == nullptr) return missing("custom_op_libraries");
   if (options.config_count != 0 && options.config_keys == nullptr) return missing("config_keys");
   if (options.config_count != 0 && options.config_values == nullptr) return missing("config_values");
@@ -236,7 +245,8 @@ plx_status* plx_engine_create(const plx_engine_options* options, plx_engine** ou
     if (!given) return given.error();
     auto runtime = plx::ort::Runtime::acquire(given->ort_library_path == nullptr ? "" : given->ort_library_path, given->threads, given->verbosity);
     if (!runtime) return runtime.error();
-    *out_engine = new plx_engine{runtime.take()};
+    const int threads = given->threads == 1 ? 1 : (*runtime)->threads();
+    *out_engine = new plx_engine{runtime.take(), threads};
     return {};
   });
 }
@@ -253,7 +263,7 @@ plx_status* plx_engine_info_json(plx_engine* engine, plx_text** out_text) {
                                  {"onnxruntime", runtime.version()},
                                  {"ort_api", ORT_API_VERSION},
                                  {"ort_library", runtime.path()},
-                                 {"threads", runtime.threads()},
+                                 {"threads", engine->threads},
                                  {"compiler", "g++ " __VERSION__}};
     return put_text(info.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace), out_text);
   });
@@ -266,7 +276,7 @@ plx_status* plx_model_load_file(plx_engine* engine, const char* path, const plx_
     if (out_model == nullptr) return missing("out_model");
     auto given = options_of(options, "plx_model_options");
     if (!given) return given.error();
-    auto settings = settings_of(*given);
+    auto settings = settings_of(*given, *engine);
     if (!settings) return settings.error();
     auto model = plx::engine::Model::load_file(engine->runtime, path, settings.take());
     if (!model) return model.error();
@@ -283,7 +293,7 @@ plx_status* plx_model_load_memory(plx_engine* engine, const void* data, size_t s
     if (out_model == nullptr) return missing("out_model");
     auto given = options_of(options, "plx_model_options");
     if (!given) return given.error();
-    auto settings = settings_of(*given);
+    auto settings = settings_of(*given, *engine);
     if (!settings) return settings.error();
     auto model = plx::engine::Model::load_memory(engine->runtime, {static_cast<const char*>(data), size_bytes},
                                                  given->base_directory == nullptr ? "" : given->base_directory, settings.take());
@@ -313,7 +323,7 @@ plx_status* plx_plan_make(plx_model* model, const plx_plan_options* options, plx
     if (!request) return request.error();
     auto plan = model->model->make_plan(*request);
     if (!plan) return plan.error();
-    *out_plan = new plx_plan{(*plan)->subject->graph, (*plan)->plan, model->model};
+    *out_plan = plan_of(**plan, model->model);
     return {};
   });
 }
@@ -325,7 +335,7 @@ plx_status* plx_plan_from_json(plx_model* model, const char* json, size_t size_b
     if (out_plan == nullptr) return missing("out_plan");
     auto plan = model->model->read_plan({json, size_bytes});
     if (!plan) return plan.error();
-    *out_plan = new plx_plan{(*plan)->subject->graph, (*plan)->plan, model->model};
+    *out_plan = plan_of(**plan, model->model);
     return {};
   });
 }
@@ -334,7 +344,7 @@ plx_status* plx_plan_to_json(plx_plan* plan, plx_text** out_text) {
   return guarded([&]() -> plx::Status {
     if (plan == nullptr) return missing("plan");
     if (out_text == nullptr) return missing("out_text");
-    return put_text(plx::partition::to_json(*plan->graph, *plan->plan), out_text);
+    return put_text(plx::partition::to_json(*plan->outline, *plan->plan), out_text);
   });
 }
 
@@ -343,9 +353,9 @@ plx_status* plx_plan_tensors_json(plx_plan* plan, plx_text** out_text) {
     if (plan == nullptr) return missing("plan");
     if (out_text == nullptr) return missing("out_text");
     const auto model = plan->model.lock();
-    if (model == nullptr) return put_text(plx::partition::tensors_json(*plan->graph, *plan->plan, {}), out_text);
-    const auto shapes = model->shapes_of(plan->graph);
-    return put_text(plx::partition::tensors_json(*plan->graph, *plan->plan, *shapes), out_text);
+    if (model == nullptr) return put_text(plx::partition::tensors_json(*plan->outline, *plan->plan, {}), out_text);
+    const auto shapes = model->shapes_of(plan->graph.lock());
+    return put_text(plx::partition::tensors_json(*plan->outline, *plan->plan, *shapes), out_text);
   });
 }
 
@@ -353,7 +363,7 @@ plx_status* plx_plan_to_text(plx_plan* plan, plx_text** out_text) {
   return guarded([&]() -> plx::Status {
     if (plan == nullptr) return missing("plan");
     if (out_text == nullptr) return missing("out_text");
-    return put_text(plx::partition::to_text(*plan->graph, *plan->plan), out_text);
+    return put_text(plx::partition::to_text(*plan->outline, *plan->plan), out_text);
   });
 }
 
@@ -367,7 +377,7 @@ plx_status* plx_session_create(plx_model* model, plx_plan* plan, const plx_sessi
     if (out_session == nullptr) return missing("out_session");
     auto given = options_of(options, "plx_session_options");
     if (!given) return given.error();
-    auto handle = model->model->own(plan->graph, plan->plan);
+    auto handle = model->model->own(plan->graph.lock(), plan->plan);
     if (!handle) return handle.error();
     std::optional<plx::schedule::Schedule> schedule;
     if (given->schedule != nullptr) {
@@ -375,7 +385,8 @@ plx_status* plx_session_create(plx_model* model, plx_plan* plan, const plx_sessi
       if (!read) return read.error();
       schedule = read.take();
     }
-    auto session = model->model->make_session(*handle, given->threads, std::move(schedule));
+    const size_t shapes_kept = given->shapes_kept == 0 ? plx::schedule::kShapesKept : given->shapes_kept;
+    auto session = model->model->make_session(*handle, given->threads, std::move(schedule), shapes_kept);
     if (!session) return session.error();
     *out_session = new plx_session{session.take()};
     return {};
@@ -427,10 +438,11 @@ plx_status* plx_session_bind_output(plx_session* session, size_t index, const pl
 plx_status* plx_session_run(plx_session* session, plx_run_info* info) {
   return guarded([&]() -> plx::Status {
     if (session == nullptr) return missing("session");
-    if (info != nullptr && info->struct_size < sizeof *info) {
+    if (info != nullptr && info->struct_size < offsetof(plx_run_info, stop)) {
       return fail(Code::kInvalidArgument, "plx_run_info.struct_size is ", info->struct_size, "; set it to sizeof(plx_run_info)");
     }
-    if (auto status = session->session->run(); !status) return status;
+    const bool has_stop = info != nullptr && info->struct_size >= sizeof *info;
+    if (auto status = session->session->run(has_stop ? &info->stop : nullptr); !status) return status;
     if (info != nullptr) info->outputs_generation = session->session->outputs_generation();
     return {};
   });

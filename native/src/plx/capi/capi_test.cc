@@ -1,10 +1,12 @@
 // The C interface as its callers see it: results, lifetimes, texts, schedules.
 #include <gtest/gtest.h>
 
+#include <cstddef>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <thread>
 
 #include "plx/capi/capi_testing.h"
@@ -49,6 +51,49 @@ TEST(Engine, ASecondOneHasToAgreeOnThreads) {
   }
 }
 
+// One thread means one, whatever pool another engine has made.
+TEST(Engine, OfOneThreadBesideAPoolRunsOnTheCaller) {
+  Handles pool;
+  const std::string library = ort::testing::library();
+  plx_engine_options options{
+      .struct_size = sizeof options, .ort_library_path = library.c_str(), .threads = 1, .verbosity = 0};
+  plx_engine* narrow = nullptr;
+  ok(plx_engine_create(&options, &narrow));
+  EXPECT_EQ(nlohmann::json::parse(text_of([&](plx_text** out) { return plx_engine_info_json(narrow, out); }))["threads"], 1);
+  EXPECT_EQ(nlohmann::json::parse(text_of([&](plx_text** out) { return plx_engine_info_json(pool.engine, out); }))["threads"], 2);
+  const ort::testing::Tensor x = noise({3, 64}, 1);
+  const plx_tensor input = tensor_over(x);
+  const auto threads_of_units = [&](plx_engine* engine, int units) {
+    const std::string bytes = model_bytes();
+    plx_model* model = nullptr;
+    plx_plan* plan = nullptr;
+    plx_session* session = nullptr;
+    ok(plx_model_load_memory(engine, bytes.data(), bytes.size(), nullptr, &model));
+    plx_plan_options cut{};
+    cut.struct_size = sizeof cut;
+    cut.units = units;
+    ok(plx_plan_make(model, &cut, &plan));
+    ok(plx_session_create(model, plan, nullptr, &session));
+    ok(plx_session_bind_input(session, 0, &input));
+    ok(plx_session_run(session, nullptr));
+    std::set<int> found;
+    for (const auto& unit : nlohmann::json::parse(
+             text_of([&](plx_text** out) { return plx_session_report_json(session, out); }))["units"]) {
+      found.insert(unit["threads"].get<int>());
+    }
+    plx_session_release(session);
+    plx_plan_release(plan);
+    plx_model_release(model);
+    return found;
+  };
+  for (const int units : {PLX_UNITS_WHOLE, PLX_UNITS_NODES}) {
+    EXPECT_EQ(threads_of_units(narrow, units), std::set{1});
+    EXPECT_EQ(threads_of_units(pool.engine, units), std::set{2});
+  }
+  EXPECT_EQ(threads_of_units(narrow, PLX_UNITS_MIXED), std::set{1});
+  plx_engine_release(narrow);
+}
+
 class EveryCut : public ::testing::TestWithParam<int> {};
 INSTANTIATE_TEST_SUITE_P(Units, EveryCut, ::testing::Range(0, 4));
 
@@ -61,7 +106,7 @@ TEST_P(EveryCut, RunsAModelInMemory) {
   const ort::testing::Tensor expected = Plain(ort::testing::runtime(), model_bytes()).run({x})[0];
   const plx_tensor input = tensor_over(x);
   ok(plx_session_bind_input(h.session, 0, &input));
-  plx_run_info info{.struct_size = sizeof info, .outputs_generation = 0};
+  plx_run_info info{.struct_size = sizeof info, .outputs_generation = 0, .stop = 0, .reserved = 0};
   for (int repeat = 0; repeat < 3; ++repeat) {
     ok(plx_session_run(h.session, &info));
     EXPECT_GT(info.outputs_generation, 0u);
@@ -305,6 +350,24 @@ TEST(Cancel, OfAnIdleSessionDoesNothing) {
   ok(plx_session_bind_input(h.session, 0, &input));
   plx_session_cancel(h.session);
   ok(plx_session_run(h.session, nullptr));
+}
+
+TEST(Cancel, OfARunThatHasNotBegunIsHeardByItsWord) {
+  Handles h;
+  h.load(model_bytes());
+  h.make_plan(PLX_UNITS_NODES);
+  h.make_session();
+  const ort::testing::Tensor x = noise({2, 64}, 1);
+  const plx_tensor input = tensor_over(x);
+  ok(plx_session_bind_input(h.session, 0, &input));
+  plx_run_info info{.struct_size = sizeof info, .outputs_generation = 0, .stop = 1, .reserved = 0};
+  plx_session_cancel(h.session);
+  expect_error(plx_session_run(h.session, &info), PLX_RUN_FAILED, "cancelled");
+  info.stop = 0;
+  ok(plx_session_run(h.session, &info));
+  info.stop = 1;  // a caller of before knows no such field
+  info.struct_size = offsetof(plx_run_info, stop);
+  ok(plx_session_run(h.session, &info));
 }
 
 }  // namespace

@@ -115,10 +115,11 @@ Result<partition::Measured> measure(const std::shared_ptr<const schedule::Subjec
   auto narrow = run_all(subject, *nodes, false, shapes, inputs);
   if (!narrow) return narrow.error();
   partition::Measured measured;
-  measured.workers = subject->runtime->threads();
+  measured.workers = subject->threads();
   auto wide = measured.workers > 1 ? run_all(subject, *nodes, true, shapes, inputs) : narrow;
   if (!wide) return wide.error();
-  auto executor = schedule::measure_executor(subject->runtime);
+  Result<schedule::ExecutorCosts> executor = schedule::ExecutorCosts{};
+  if (measured.workers > 1) executor = schedule::measure_executor(subject->runtime);
   if (!executor) return executor.error();
 
   partition::Overheads& costs = measured.overheads;

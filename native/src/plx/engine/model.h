@@ -62,7 +62,8 @@ class Model {
   // given only has what the model declares: its plans are one unit, of which only inputs and outputs show.
   std::shared_ptr<const graph::SymbolicShapes> shapes_of(const std::shared_ptr<const graph::Graph>& graph);
   Result<std::unique_ptr<schedule::Session>> make_session(
-      const std::shared_ptr<PlanHandle>& plan, int threads, std::optional<schedule::Schedule> schedule = {});
+      const std::shared_ptr<PlanHandle>& plan, int threads, std::optional<schedule::Schedule> schedule = {},
+      size_t shapes_kept = schedule::kShapesKept);
 
  private:
   Model() = default;

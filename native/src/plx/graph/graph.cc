@@ -136,6 +136,20 @@ std::vector<NodeId> successors(const Graph& graph, NodeId node) {
   return ids;
 }
 
+Graph outline(const Graph& graph) {
+  Graph copy = graph;
+  copy.functions.clear();
+  copy.metadata.clear();
+  for (Node& node : copy.nodes) node.attributes.clear();
+  for (Value& value : copy.values) value.type.proto = {};
+  for (Initializer& init : copy.initializers) {
+    init.data = nullptr;
+    init.proto = {};
+  }
+  copy.storage = nullptr;
+  return copy;
+}
+
 bool is_view(const Node& node) {
   if (!node.domain.empty() || node.inputs.empty() || node.outputs.size() != 1) return false;
   static constexpr std::string_view kViews[] = {"Reshape", "Squeeze", "Unsqueeze", "Flatten", "Identity"};

@@ -115,6 +115,10 @@ struct Graph {
   size_t total_nodes = 0;
 };
 
+// The graph as far as it can be talked about: names, types and edges without weights, attributes and protos. It has no
+// storage, so that whoever keeps it keeps no file mapped.
+Graph outline(const Graph& graph);
+
 // ---- attributes, parsed when asked for -------------------------------------------------------------------------------
 std::optional<int64_t> int_attribute(const Node& node, std::string_view name);
 std::optional<float> float_attribute(const Node& node, std::string_view name);

@@ -133,6 +133,32 @@ TEST(Neighbours, AreEachListedOnceAndThroughCaptures) {
   EXPECT_EQ(successors(graph, 2), std::vector<NodeId>{});
 }
 
+TEST(Outline, KeepsNamesTypesAndEdgesAndNoStorage) {
+  Model m;
+  m.input("x", kFloat, {"n", 4}).initializer("w", tensor<float>({4}, {1, 2, 3, 4})).output("y", kFloat, {"n", 4});
+  m.node("Mul", {"x", "w"}, {"a"}).node("Flatten", {"a"}, {"y"}, {attr("axis", 1)});
+  std::weak_ptr<Storage> storage;
+  Graph kept;
+  {
+    const Graph graph = read(m);
+    storage = graph.storage;
+    kept = outline(graph);
+  }
+  EXPECT_TRUE(storage.expired());
+  ASSERT_EQ(kept.nodes.size(), 2u);
+  EXPECT_EQ(kept.nodes[1].op_type, "Flatten");
+  EXPECT_TRUE(kept.nodes[1].attributes.empty());
+  EXPECT_EQ(successors(kept, 0), std::vector<NodeId>{1});
+  const Value& x = kept.values[kept.inputs[0]];
+  EXPECT_EQ(x.name, "x");
+  EXPECT_EQ((*x.type.shape)[0].symbol, "n");
+  EXPECT_TRUE(x.type.proto.empty());
+  ASSERT_EQ(kept.initializers.size(), 1u);
+  EXPECT_EQ(kept.initializers[0].size_bytes, 16u);
+  EXPECT_EQ(kept.initializers[0].data, nullptr);
+  EXPECT_TRUE(kept.initializers[0].proto.empty());
+}
+
 TEST(Names, CoverEveryEnumerator) {
   for (int32_t type = 1; type <= 22; ++type)
     EXPECT_STRNE(element_type_name(static_cast<ElementType>(type)), "undefined") << type;

@@ -154,7 +154,8 @@ Result<Session> make_session(const std::shared_ptr<Runtime>& runtime, const Sess
   const auto config = [&](const char* key, const char* value) {
     apply(api.AddSessionConfigEntry(options, key, value), "cannot set '" + std::string(key) + "'");
   };
-  if (spec.pool) apply(api.DisablePerSessionThreads(options), context);
+  const bool pool = spec.pool && (spec.settings == nullptr || spec.settings->threads != 1);
+  if (pool) apply(api.DisablePerSessionThreads(options), context);
   else apply(api.SetIntraOpNumThreads(options, 1), context);
   apply(api.SetSessionGraphOptimizationLevel(options, spec.level), context);
   // The level is ALL or nothing here; without patterns new shapes cost a fifth less memory at the same speed.

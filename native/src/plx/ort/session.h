@@ -19,6 +19,7 @@ namespace plx::ort {
 
 // What the caller of a model asks of every session made for it.
 struct ModelSettings {
+  int threads = 0;  // 1 = on the calling thread alone, whatever the pool's size; 0 = the pool
   std::vector<std::string> custom_op_libraries;
   std::vector<std::pair<std::string, std::string>> config;
   std::vector<std::pair<std::string, int64_t>> dimensions;  // symbolic dimensions fixed before optimisation

@@ -174,7 +174,7 @@ Status CompiledPlan::compile(const std::vector<std::pair<int, Width>>& wanted) {
     }
   };
   // Most of the time goes into packing weights, which ONNX Runtime does on one thread per session.
-  const size_t helpers = std::min<size_t>(static_cast<size_t>(subject_->runtime->threads()), missing.size());
+  const size_t helpers = std::min<size_t>(static_cast<size_t>(subject_->threads()), missing.size());
   std::vector<std::thread> threads;
   for (size_t i = 1; i < helpers; ++i) threads.emplace_back(work);
   work();

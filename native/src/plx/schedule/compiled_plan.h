@@ -32,6 +32,9 @@ struct Subject {
   std::string unit_directory;
   std::string stand_in;
   bool as_given = false;       // the graph is the model's own, not yet optimised: units let ONNX Runtime optimise
+
+  // Threads that sessions may use, the calling one included.
+  int threads() const { return settings->threads == 1 ? 1 : runtime->threads(); }
 };
 
 class CompiledPlan {

@@ -127,6 +127,90 @@ TEST_P(Cancel, BetweenRunsDoesNothing) {
   must(session->run());
 }
 
+// Who means one run raises its word first: whether the request comes before that run or in it, it stops this run alone.
+TEST_P(Cancel, OfOneRunIsHeardHoweverEarlyItComes) {
+  Loaded loaded(control_flow());
+  const auto session = loaded.session(GetParam());
+  must(bind(*session, 0, x_));
+  must(bind(*session, 1, condition_));
+  for (int round = 0; round < 30; ++round) {
+    must(bind(*session, 2, endless_));
+    int32_t stop = 0;
+    std::thread canceller([&] {
+      std::this_thread::sleep_for(std::chrono::microseconds(round * 30));
+      std::atomic_ref(stop).store(1);
+      session->cancel();
+    });
+    const Status status = session->run(&stop);
+    canceller.join();
+    ASSERT_FALSE(status);
+    EXPECT_EQ(status.error().message, "the run was cancelled");
+    must(bind(*session, 2, three_));
+    stop = 0;
+    must(session->run(&stop));
+  }
+}
+
+// Units on the calling thread and on the pool's, all of them inside a loop.
+TEST(CancelSideBySide, StopsAllWorkers) {
+  Loaded loaded(two_loops());
+  const auto plan = loaded.plan(Units::kNodes);
+  Schedule narrow;
+  for (size_t u = 0; u < plan->plan->units.size(); ++u) narrow.entries.push_back({static_cast<uint32_t>(u), 0, 1, 0});
+  const auto session = must(loaded->make_session(plan, 0, narrow));
+  const Tensor x = noise({4}, 1);
+  const Tensor endless = tensor_of<int64_t>({}, {int64_t{1} << 40});
+  const Tensor three = tensor_of<int64_t>({}, {3});
+  const Tensors expected = Plain(runtime(), loaded.bytes()).run({x, three});
+  must(bind(*session, 0, x));
+  for (int round = 0; round < 5; ++round) {
+    must(bind(*session, 1, endless));
+    std::thread canceller([&] {
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+      session->cancel();
+    });
+    const Status status = session->run();
+    canceller.join();
+    ASSERT_FALSE(status);
+    EXPECT_EQ(status.error().message, "the run was cancelled");
+    must(bind(*session, 1, three));
+    must(session->run());
+    EXPECT_EQ(outputs(*session, 1), expected);
+  }
+}
+
+// A neighbour's cancel is none of theirs.
+TEST(Threads, EightWithASessionEachWhileOneIsCancelled) {
+  Loaded loaded(attention());
+  const Tensor x = noise({2, 5, 32}, 1);
+  const Tensors expected = Plain(runtime(), loaded.bytes()).run({x});
+  const auto victim = loaded.session(Units::kNodes);
+  must(bind(*victim, 0, x));
+  std::atomic<bool> over{false};
+  std::thread canceller([&] {
+    while (!over) victim->cancel();
+  });
+  std::thread cancelled([&] {
+    while (!over) {
+      const Status status = victim->run();
+      EXPECT_TRUE(status || status.error().message == "the run was cancelled");
+    }
+  });
+  on_threads(8, [&](int i) {
+    const auto session = loaded.session(kAllUnits[i % 4], i / 4);
+    must(bind(*session, 0, x));
+    for (int repeat = 0; repeat < 10; ++repeat) {
+      must(session->run());
+      EXPECT_EQ(outputs(*session, 1), expected);
+    }
+  });
+  over = true;
+  canceller.join();
+  cancelled.join();
+  must(victim->run());
+  EXPECT_EQ(outputs(*victim, 1), expected);
+}
+
 TEST_P(Cancel, AtAnyMomentNeverSpoilsALaterRun) {
   Loaded loaded(control_flow());
   const auto session = loaded.session(GetParam());

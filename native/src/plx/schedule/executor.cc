@@ -1,6 +1,7 @@
 #include "plx/schedule/executor.h"
 
 #include <algorithm>
+#include <bit>
 #include <chrono>
 #include <new>
 
@@ -38,11 +39,12 @@ Executor::Executor(std::vector<Task> tasks, int workers, uint64_t budget_bytes)
 void Executor::cut() {
   const size_t count = tasks_.size();
   row_ = (count + 63) / 64;
-  ancestors_.assign(count * row_, 0);
-  for (size_t i = 0; i < count; ++i) {
+  descendants_.assign(count * row_, 0);
+  for (size_t i = count; i-- > 0;) {
     for (const int p : tasks_[i].predecessors) {
-      for (size_t w = 0; w < row_; ++w) ancestors_[i * row_ + w] |= ancestors_[static_cast<size_t>(p) * row_ + w];
-      ancestors_[i * row_ + static_cast<size_t>(p) / 64] |= uint64_t{1} << (p % 64);
+      uint64_t* row = &descendants_[static_cast<size_t>(p) * row_];
+      for (size_t w = 0; w < row_; ++w) row[w] |= descendants_[i * row_ + w];
+      row[i / 64] |= uint64_t{1} << (i % 64);
     }
   }
 
@@ -79,6 +81,24 @@ void Executor::cut() {
 bool Executor::ordered(int before, int after) const {
   if (stretch_of_[before] != stretch_of_[after]) return stretch_of_[before] < stretch_of_[after];
   return stretches_[stretch_of_[before]].parallel ? reaches(before, after) : before < after;
+}
+
+void Executor::unordered(std::span<const int> users, std::vector<int>& later) const {
+  later.clear();
+  const Stretch& stretch = stretches_[stretch_of_[users.back()]];
+  if (!stretch.parallel) return;  // and what is in later stretches starts when this one has ended
+  const auto begin = static_cast<size_t>(users.back()) + 1;
+  const auto end = static_cast<size_t>(stretch.end);
+  for (size_t w = begin / 64; w * 64 < end; ++w) {
+    uint64_t after_all = ~uint64_t{0};
+    for (size_t i = users.size(); i-- > 0 && users[i] >= stretch.begin;) {
+      after_all &= descendants_[static_cast<size_t>(users[i]) * row_ + w];
+    }
+    uint64_t open = ~after_all;
+    if (w == begin / 64) open &= ~uint64_t{0} << (begin % 64);
+    if (w == end / 64) open &= ~(~uint64_t{0} << (end % 64));
+    for (; open != 0; open &= open - 1) later.push_back(static_cast<int>(w * 64) + std::countr_zero(open));
+  }
 }
 
 Status Executor::run(Work& work, ort::Crew::Entrance* entrance) {

@@ -14,6 +14,7 @@
 #include <atomic>
 #include <cstdint>
 #include <mutex>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -53,6 +54,8 @@ class Executor {
   bool wide() const { return wide_; }
   // Whether `before` has always ended when `after` starts.
   bool ordered(int before, int after) const;
+  // The tasks later than all `users` that may start before each of these has ended. users: ascending, not empty.
+  void unordered(std::span<const int> users, std::vector<int>& later) const;
 
   // The first error of a task, after all tasks that ran then have ended. `entrance` may be null if nothing is parallel.
   Status run(Work& work, ort::Crew::Entrance* entrance);
@@ -65,7 +68,7 @@ class Executor {
   };
   void cut();
   bool reaches(int from, int to) const {
-    return (ancestors_[static_cast<size_t>(to) * row_ + static_cast<size_t>(from) / 64] >> (from % 64) & 1) != 0;
+    return (descendants_[static_cast<size_t>(from) * row_ + static_cast<size_t>(to) / 64] >> (to % 64) & 1) != 0;
   }
   Status run_serially(int begin, int end);
   Status run_stretches(const ort::Crew::Team& team);
@@ -80,7 +83,7 @@ class Executor {
   std::vector<std::vector<int>> successors_;  // within the stretch
   std::vector<int> stretch_of_;
   std::vector<Stretch> stretches_;
-  std::vector<uint64_t> ancestors_;  // a row of bits per task
+  std::vector<uint64_t> descendants_;  // a row of bits per task
   size_t row_ = 0;
   int workers_ = 1;
   uint64_t budget_bytes_ = 0;

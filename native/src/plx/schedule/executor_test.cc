@@ -156,6 +156,38 @@ TEST_F(OnThePool, OrderedSaysWhatHasEndedForSure) {
   EXPECT_TRUE(executor.ordered(4, 6));
 }
 
+// The same by another way: everything later that `ordered` does not put after each user.
+TEST_F(OnThePool, UnorderedIsWhatOrderedDenies) {
+  std::mt19937 random(2);
+  for (int n = 0; n < 200; ++n) {
+    const int count = 1 + static_cast<int>(random() % 150);
+    std::vector<Task> tasks(static_cast<size_t>(count));
+    for (int i = 0; i < count; ++i) {
+      for (int p = 0; p < i; ++p) {
+        if (random() % 12 == 0) tasks[i].predecessors.push_back(p);
+      }
+      tasks[i].wide = random() % 40 == 0;
+      tasks[i].barrier = random() % 50 == 0;
+    }
+    const Executor executor(tasks, n % 10 == 0 ? 1 : 2, 0);
+    for (int set = 0; set < 10; ++set) {
+      std::vector<int> users;
+      for (int i = 0; i < count; ++i) {
+        if (random() % 10 == 0) users.push_back(i);
+      }
+      if (users.empty()) users.push_back(count - 1);
+      std::vector<int> expected;
+      for (int later = users.back() + 1; later < count; ++later) {
+        const bool over = std::all_of(users.begin(), users.end(), [&](int user) { return executor.ordered(user, later); });
+        if (!over) expected.push_back(later);
+      }
+      std::vector<int> found;
+      executor.unordered(users, found);
+      ASSERT_EQ(found, expected) << "graph " << n;
+    }
+  }
+}
+
 TEST_F(OnThePool, AWideTaskHasThePoolToItself) {
   std::vector<Task> tasks(8);
   tasks[3].wide = true;

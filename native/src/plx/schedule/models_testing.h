@@ -85,6 +85,21 @@ inline std::string control_flow() {
   return m.bytes();
 }
 
+// Two loops that do not depend on one another, each of as many rounds as told.
+inline std::string two_loops() {
+  Model m;
+  m.input("x", kFloat, {4}).input("times", kInt, {}).output("y", kFloat, {4});
+  for (const std::string p : {"l", "r"}) {
+    Body body(p + "_body");
+    body.input(p + "i", kInt, {}).input(p + "go", kBool, {}).input(p + "carried", kFloat, {4});
+    body.node("Tanh", {p + "carried"}, {p + "next"}).node("Identity", {p + "go"}, {p + "on"});
+    body.output(p + "on", kBool, {}).output(p + "next", kFloat, {4});
+    m.node(p == "l" ? "Abs" : "Neg", {"x"}, {p + "0"}).node("Loop", {"times", "", p + "0"}, {p + "1"}, {attr("body", body)});
+  }
+  m.node("Add", {"l1", "r1"}, {"y"});
+  return m.bytes();
+}
+
 // How much comes out is a matter of the data.
 inline std::string non_zero() {
   Model m;

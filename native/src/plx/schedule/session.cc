@@ -90,8 +90,13 @@ struct Session::Impl final : Executor::Work {
     uint64_t binding_epoch = 0;
   };
 
-  Impl(std::shared_ptr<CompiledPlan> plan, int threads_asked)
-      : compiled(std::move(plan)), threads(threads_asked), runtime(compiled->subject().runtime), api(runtime->api()), arena("session") {}
+  Impl(std::shared_ptr<CompiledPlan> plan, int threads_asked, size_t shapes_to_keep)
+      : compiled(std::move(plan)),
+        workers(threads_asked == 1 ? 1 : compiled->subject().threads()),
+        shapes_kept(shapes_to_keep),
+        runtime(compiled->subject().runtime),
+        api(runtime->api()),
+        arena("session") {}
 
   ~Impl() {
     // Values may lie in the block: they go first.
@@ -110,10 +115,10 @@ struct Session::Impl final : Executor::Work {
     if (auto s = schedule::validate(plan, wanted); !s) return s;
     std::vector<std::pair<int, Width>> units;
     for (const ScheduleEntry& entry : wanted.entries) {
-      units.emplace_back(static_cast<int>(entry.unit), entry.threads == 1 || threads == 1 ? Width::kNarrow : Width::kWide);
+      units.emplace_back(static_cast<int>(entry.unit), entry.threads == 1 || workers == 1 ? Width::kNarrow : Width::kWide);
     }
     if (auto s = compiled->compile(units); !s) return s;
-    if (workers() > 1 && entrance == nullptr) {
+    if (workers > 1 && entrance == nullptr) {
       auto made = runtime->crew();
       if (!made) return made.error();
       auto way_in = (*made)->entrance();
@@ -197,7 +202,7 @@ struct Session::Impl final : Executor::Work {
         maker[alias.output] = step;
       } else {
         const auto& unit = compiled->units()[order[i].index];
-        tasks[i].wide = order[i].width == Width::kWide && workers() > 1;
+        tasks[i].wide = order[i].width == Width::kWide && workers > 1;
         for (const int s : unit.inputs) read(s);
         for (const int s : unit.outputs) {
           first[s] = step;
@@ -220,7 +225,7 @@ struct Session::Impl final : Executor::Work {
       tasks[i].bytes = plan.units[wanted.entries[entry].unit].peak_bytes;
       ++entry;
     }
-    executor = std::make_unique<Executor>(std::move(tasks), workers(), wanted.memory_budget_bytes);
+    executor = std::make_unique<Executor>(std::move(tasks), workers, wanted.memory_budget_bytes);
     uses_left = std::make_unique<std::atomic<int>[]>(slots);
     steps = std::move(order);
     operand_slot = std::move(slot_of);
@@ -229,6 +234,7 @@ struct Session::Impl final : Executor::Work {
     owned.resize(slots);
     has_run = false;
     known.clear();  // offsets belong to an order
+    together.reset();
     active = nullptr;
     shapes_changed = true;
     for (Output& output : outputs) output.value = nullptr;
@@ -240,32 +246,28 @@ struct Session::Impl final : Executor::Work {
     return {};
   }
 
-  // The calling thread and those of the pool that this session may use.
-  int workers() const { return threads == 1 ? 1 : runtime->threads(); }
-
   // ---- running ----
-  Status run() {
+  Status run(const int32_t* stop) {
     {
       const std::lock_guard lock(cancel_mutex);
       // Always both: a cancel that fell between the last run and this one must not stop this one.
       if (OrtStatus* s = api.RunOptionsUnsetTerminate(run_options)) api.ReleaseStatus(s);
       cancelled.store(false);
     }
+    // After that: who raised it later also calls cancel() later, and is heard.
+    if (stop != nullptr && __atomic_load_n(stop, __ATOMIC_ACQUIRE) != 0) return was_cancelled();
     for (size_t i = 0; i < inputs.size(); ++i) {
       if (!inputs[i].value) {
         return fail(Code::kInvalidArgument, "input '", value_of(compiled->inputs()[i]).name, "' is not bound: give it a tensor before running");
       }
     }
-    if (shapes_changed) {
-      select_shapes();
-      shapes_changed = false;
-    }
-    // Planned when a set of shapes comes for the second time: many come once, as in a cache that grows.
-    if (active->seen && !active->planned) {
-      if (auto s = plan(*active); !s) return s;
-    }
-    if (active->planned && (active->block_epoch != block_epoch || active->binding_epoch != binding_epoch)) {
-      if (auto s = place(*active); !s) return s;
+    if (shapes_changed || needs_plan(*active) || needs_place(*active)) {
+      const int64_t start = now_ns();
+      Status sized = size_up();
+      sizing_ns += now_ns() - start;
+      if (!sized) return sized;
+    } else {
+      ++shape_hits;
     }
     for (size_t i = 0; i < inputs.size(); ++i) current[compiled->inputs()[i]] = inputs[i].value.get();
     for (size_t i = 0; i < current.size(); ++i) {
@@ -284,10 +286,32 @@ struct Session::Impl final : Executor::Work {
       status = executor->run(*this, entrance.get());
     }
     last_run_ns = now_ns() - start;
-    if (!status) return cancelled.load() ? fail(Code::kRunFailed, "the run was cancelled") : std::move(status);
+    if (!status) return cancelled.load() ? was_cancelled() : std::move(status);
     active->seen = true;
     ++runs;
     return publish();
+  }
+
+  static Error was_cancelled() { return fail(Code::kRunFailed, "the run was cancelled"); }
+
+  // Planned when a set of shapes comes for the second time: many come once, as in a cache that grows.
+  static bool needs_plan(const Shapes& shapes) { return shapes.seen && !shapes.planned; }
+  bool needs_place(const Shapes& shapes) const {
+    return shapes.planned && (shapes.block_epoch != block_epoch || shapes.binding_epoch != binding_epoch);
+  }
+
+  // Finds the set of shapes to run at, and its places if it has been seen before.
+  Status size_up() {
+    if (shapes_changed) {
+      select_shapes();
+      shapes_changed = false;
+    } else {
+      ++shape_hits;
+    }
+    if (needs_plan(*active)) {
+      if (auto s = plan(*active); !s) return s;
+    }
+    return needs_place(*active) ? place(*active) : Status{};
   }
 
   // A run that is over sooner than a parked thread is awake does without the pool: its units run on the calling thread.
@@ -298,7 +322,7 @@ struct Session::Impl final : Executor::Work {
   }
 
   Status run_task(int index, int worker) override {
-    if (cancelled.load(std::memory_order_relaxed)) return fail(Code::kRunFailed, "the run was cancelled");
+    if (cancelled.load(std::memory_order_relaxed)) return was_cancelled();
     Step& step = steps[index];
     const int64_t start = now_ns();
     Status status = step.alias ? run_alias(step) : run_unit(step);
@@ -331,9 +355,13 @@ struct Session::Impl final : Executor::Work {
       if (it->key != key) continue;
       known.splice(known.begin(), known, it);
       active = &known.front();
+      ++shape_hits;
       return;
     }
-    if (known.size() >= kShapesKept) known.pop_back();
+    if (known.size() >= shapes_kept) {
+      known.pop_back();
+      ++shape_evictions;
+    }
     known.emplace_front();
     active = &known.front();
     active->key = key;
@@ -341,7 +369,7 @@ struct Session::Impl final : Executor::Work {
     active->placed.resize(current.size());
     active->offsets.resize(current.size());
     active->preset.resize(current.size());
-    ++shapes_seen;
+    ++shape_misses;
   }
 
   // The caller's memory for a slot, if the unit may write straight into it.
@@ -386,10 +414,8 @@ struct Session::Impl final : Executor::Work {
       const int s = unit.outputs[i];
       if (step.outputs[i] != step.preset[i]) owned[s] = ort::Value(runtime, step.outputs[i], api.ReleaseValue);
       current[s] = step.outputs[i];
-      if (!active->seen && !unsettled[s]) {
-        if (auto r = record(s); !r) return r;
-      }
     }
+    if (!active->seen) record(unit);
     return {};
   }
 
@@ -457,11 +483,15 @@ struct Session::Impl final : Executor::Work {
     return shape;
   }
 
-  Status record(int s) {
-    auto shape = shape_of(current[s]);
-    if (shape && graph::tensor_bytes(shape->element, shape->dims)) active->recorded[s] = std::move(shape);
-    else unsettled[s] = true;
-    return {};
+  void record(const CompiledPlan::Unit& unit) {
+    const int64_t start = now_ns();
+    for (const int s : unit.outputs) {
+      if (unsettled[s]) continue;
+      auto shape = shape_of(current[s]);
+      if (shape && graph::tensor_bytes(shape->element, shape->dims)) active->recorded[s] = std::move(shape);
+      else unsettled[s] = true;
+    }
+    sizing_ns.fetch_add(now_ns() - start, std::memory_order_relaxed);  // units may run side by side
   }
 
   // The content of a view's second operand.
@@ -558,26 +588,35 @@ struct Session::Impl final : Executor::Work {
     shapes.naive_bytes = memory::naive_bytes(problem);
     shapes.lower_bound_bytes = memory::lower_bound(problem);
     shapes.planned = true;
+    ++shapes_planned;
     shapes.block_epoch = 0;  // place() before the next run
     return {};
   }
 
   // Of the buffers whose steps are disjoint, those that may live together all the same: not everything that uses the
-  // earlier one has surely ended when the later one is written.
-  void find_together(const std::vector<int>& slots, memory::Problem& problem) const {
+  // earlier one has surely ended when the later one is written. Of all tensors, found once for a schedule.
+  void find_together(const std::vector<int>& slots, memory::Problem& problem) {
     if (!executor->parallel()) return;
-    std::vector<std::vector<int>> users(group_size.size());
-    for (size_t step = 0; step < steps.size(); ++step) {
-      for (const int root : steps[step].roots) users[root].push_back(static_cast<int>(step));
-    }
-    for (size_t a = 0; a < slots.size(); ++a) {
-      for (size_t b = 0; b < slots.size(); ++b) {
-        const int written = first[slots[b]];
-        if (problem.buffers[a].last >= written) continue;
-        const bool over = std::all_of(users[slots[a]].begin(), users[slots[a]].end(),
-                                      [&](int user) { return executor->ordered(user, written); });
-        if (!over) problem.together.emplace_back(a, b);
+    if (!together) {
+      together.emplace();
+      std::vector<std::vector<int>> users(group_size.size());
+      for (size_t step = 0; step < steps.size(); ++step) {
+        for (const int root : steps[step].roots) users[root].push_back(static_cast<int>(step));
       }
+      std::vector<int> later;
+      for (size_t i = 0; i < users.size(); ++i) {
+        if (slot(static_cast<int>(i)).unit < 0 || last[i] == kForever) continue;
+        executor->unordered(users[i], later);
+        for (const int step : later) {
+          if (steps[step].alias) continue;
+          for (const int written : compiled->units()[steps[step].index].outputs) together->emplace_back(static_cast<int>(i), written);
+        }
+      }
+    }
+    std::vector<int> buffer_of(group_size.size(), -1);
+    for (size_t i = 0; i < slots.size(); ++i) buffer_of[slots[i]] = static_cast<int>(i);
+    for (const auto& [earlier, later] : *together) {
+      if (buffer_of[earlier] >= 0 && buffer_of[later] >= 0) problem.together.emplace_back(buffer_of[earlier], buffer_of[later]);
     }
   }
 
@@ -599,7 +638,8 @@ struct Session::Impl final : Executor::Work {
       ++block_epoch;
       arena.trim();
     }
-    for (size_t i = 0; i < current.size(); ++i) {
+    const bool moved = shapes.block_epoch != block_epoch;
+    for (size_t i = 0; i < current.size() && moved; ++i) {
       shapes.preset[i].reset();
       const int s = static_cast<int>(i);
       if (unsettled[s] || !shapes.recorded[s] || !shapes.placed[s]) continue;
@@ -607,6 +647,7 @@ struct Session::Impl final : Executor::Work {
       if (!value) return value.error();
       shapes.preset[s] = value.take();
     }
+    // Another binding moves only what views an input.
     for (const auto& alias : compiled->aliases()) {
       const int s = alias.output;
       const int root = slot(s).root;
@@ -614,6 +655,7 @@ struct Session::Impl final : Executor::Work {
       OrtValue* viewed = shapes.preset[root].get();
       const auto input = std::find(compiled->inputs().begin(), compiled->inputs().end(), root);
       if (input != compiled->inputs().end()) viewed = inputs[static_cast<size_t>(input - compiled->inputs().begin())].value.get();
+      else if (!moved) continue;
       if (viewed == nullptr) continue;
       auto value = view_over(viewed, shapes.recorded[s]->element, shapes.recorded[s]->dims);
       if (!value) return value.error();
@@ -634,7 +676,7 @@ struct Session::Impl final : Executor::Work {
       if (steps[i].alias) continue;
       origin = std::min(origin, timings[i].start_ns);
       list.push_back({.unit = steps[i].index,
-                      .threads = steps[i].width == Width::kNarrow ? 1 : runtime->threads(),
+                      .threads = steps[i].width == Width::kNarrow ? 1 : workers,
                       .worker = timings[i].worker,
                       .start_ns = timings[i].start_ns,
                       .end_ns = timings[i].end_ns,
@@ -708,7 +750,8 @@ struct Session::Impl final : Executor::Work {
   }
 
   std::shared_ptr<CompiledPlan> compiled;
-  int threads;
+  const int workers;  // the calling thread and those of the pool that this session may use
+  const size_t shapes_kept;
   std::shared_ptr<ort::Runtime> runtime;
   const OrtApi& api;
   mutable std::mutex mutex;
@@ -736,6 +779,7 @@ struct Session::Impl final : Executor::Work {
 
   std::list<Shapes> known;  // most recently used first
   Shapes* active = nullptr;
+  std::optional<std::vector<std::pair<int, int>>> together;  // see find_together(), slots; of the schedule
   std::vector<int64_t> key;
 
   memory::Arena arena;
@@ -750,19 +794,25 @@ struct Session::Impl final : Executor::Work {
   bool pool_wanted = true;
   uint64_t generation = 0;
   uint64_t runs = 0;
-  uint64_t shapes_seen = 0;
+  // Of all runs so far: those at shapes that were known, and at new ones.
+  uint64_t shape_hits = 0;
+  uint64_t shape_misses = 0;
+  uint64_t shape_evictions = 0;
+  uint64_t shapes_planned = 0;
+  std::atomic<int64_t> sizing_ns{0};  // looking shapes up, recording, planning and placing them
 };
 
 Session::Session(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Session::~Session() = default;
 
 Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<CompiledPlan> plan, int threads,
-                                                  std::optional<Schedule> given) {
+                                                  std::optional<Schedule> given, size_t shapes_kept) {
   if (threads != 0 && threads != 1) {
     return fail(Code::kInvalidArgument, "a session runs on 1 thread or on all of the engine's (0), not on ", threads,
                 "; the engine's own number is set when it is created");
   }
-  auto impl = std::make_unique<Impl>(std::move(plan), threads);
+  if (shapes_kept < 1) return fail(Code::kInvalidArgument, "a session keeps at least 1 set of shapes, not ", shapes_kept);
+  auto impl = std::make_unique<Impl>(std::move(plan), threads, shapes_kept);
   Impl& m = *impl;
   m.inputs.resize(m.compiled->inputs().size());
   m.outputs.resize(m.compiled->outputs().size());
@@ -770,7 +820,7 @@ Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<CompiledPlan> p
   if (!given) {
     given.emplace();
     for (size_t i = 0; i < m.compiled->units().size(); ++i) {
-      given->entries.push_back({static_cast<uint32_t>(i), 0, threads == 1 ? 1u : 0u, 0});
+      given->entries.push_back({static_cast<uint32_t>(i), 0, m.workers == 1 ? 1u : 0u, 0});
     }
   }
   if (auto s = m.set_up(*given); !s) return s.error();
@@ -905,9 +955,9 @@ Status Session::bind_output(size_t index, const TensorView& tensor) {
   return {};
 }
 
-Status Session::run() {
+Status Session::run(const int32_t* stop) {
   const std::lock_guard lock(impl_->mutex);
-  return impl_->run();
+  return impl_->run(stop);
 }
 
 uint64_t Session::outputs_generation() const {
@@ -981,14 +1031,19 @@ std::string Session::report_json() const {
                                  {"one_buffer_per_tensor_bytes", planned(&Impl::Shapes::naive_bytes)},
                                  {"lower_bound_bytes", planned(&Impl::Shapes::lower_bound_bytes)},
                                  {"shapes_cached", m.known.size()},
-                                 {"shapes_seen", m.shapes_seen}};
+                                 {"shape_hits", m.shape_hits},
+                                 {"shape_misses", m.shape_misses},
+                                 {"shape_evictions", m.shape_evictions},
+                                 {"shapes_planned", m.shapes_planned},
+                                 {"sizing_ns", m.sizing_ns.load()}};
   return report.dump();
 }
 
 void Session::cancel() noexcept {
   const std::lock_guard lock(impl_->cancel_mutex);
-  if (OrtStatus* status = impl_->api.RunOptionsSetTerminate(impl_->run_options)) impl_->api.ReleaseStatus(status);
+  // The flag first: a unit that ONNX Runtime stops must find it raised, or it would pass for one that failed.
   impl_->cancelled.store(true);
+  if (OrtStatus* status = impl_->api.RunOptionsSetTerminate(impl_->run_options)) impl_->api.ReleaseStatus(status);
 }
 
 }  // namespace plx::schedule

@@ -5,7 +5,13 @@
 // liveness over the schedule, where tensors of units that may run side by side share nothing. Preset outputs of the wrong shape are an error inside ONNX Runtime, so a tensor wrongly
 // thought settled is found out: the unit, being pure, runs again without presets and the tensor counts as unsettled from
 // then on. The price of this design is one slower run per new set of input shapes; shape inference would cost 6 to 15 ms
-// instead. Up to kShapesKept sets of shapes are remembered, the least recently used goes first.
+// instead. A number of sets of shapes is remembered, kShapesKept unless told otherwise; the least recently used goes
+// first. What this bookkeeping costs is counted (report: sizing_ns), and bench/shapes judges it.
+//
+// Cancelling. A request stops the run at its next operator, in loops' bodies and on the pool's threads too, and is over
+// with the run: the next one starts afresh. Who means one run and no other, because its time is up for example, cannot
+// know whether that run has begun; so run() takes the address of a word that says it is to stop, which is raised before
+// cancel() is called: a request that comes before the run is read there, one that comes later ends it.
 //
 // Threads: one mutex; calls from several threads run one after the other. cancel() waits for none of them.
 // Steady state: a run at known shapes allocates nothing here.
@@ -28,7 +34,7 @@
 
 namespace plx::schedule {
 
-inline constexpr size_t kShapesKept = 16;
+inline constexpr size_t kShapesKept = 16;  // each costs some 200 bytes a tensor
 
 // A tensor in memory, as bound by callers and reported to them.
 struct TensorView {
@@ -50,9 +56,11 @@ struct UnitRun {
 
 class Session {
  public:
-  // threads: 1 = everything on the calling thread; 0 = the pool. Without a schedule: the plan's order, all units wide.
+  // threads: 1 = everything on the calling thread; 0 = what the model's settings say. Without a schedule: the plan's
+  // order, all units wide. shapes_kept: sets of input shapes to remember, at least one.
   static Result<std::unique_ptr<Session>> create(std::shared_ptr<CompiledPlan> plan, int threads,
-                                                 std::optional<Schedule> schedule = {});
+                                                 std::optional<Schedule> schedule = {},
+                                                 size_t shapes_kept = kShapesKept);
   ~Session();
 
   Status set_schedule(Schedule schedule);
@@ -60,7 +68,8 @@ class Session {
   Status bind_input_strings(size_t index, std::span<const int64_t> dims, std::string_view bytes, const size_t* offsets);
   // data null: back to memory of the session's own.
   Status bind_output(size_t index, const TensorView& tensor);
-  Status run();
+  // stop: see above; may be null.
+  Status run(const int32_t* stop = nullptr);
   // Changes whenever an output's address, shape or type does.
   uint64_t outputs_generation() const;
   // Until the next run, bind or the end of the session.

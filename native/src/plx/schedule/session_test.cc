@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <limits>
 
 #include "plx/schedule/models_testing.h"
@@ -192,6 +193,107 @@ TEST(Shapes, AreRememberedUpToALimitAndStayRight) {
     }
   }
   EXPECT_EQ(report(*session)["shapes_cached"], kShapesKept);
+}
+
+TEST(Shapes, AreForgottenLeastRecentlyUsedFirst) {
+  Loaded loaded(attention());
+  const auto session = must(loaded->make_session(loaded.plan(Units::kNodes), 0, {}, 2));
+  const Tensor a = noise({1, 2, 32}, 1);
+  const Tensor b = noise({1, 3, 32}, 2);
+  const Tensor c = noise({1, 4, 32}, 3);
+  const auto run = [&](const Tensor& input) {
+    must(bind(*session, 0, input));
+    must(session->run());
+  };
+  const auto expect = [&](int hits, int misses, int evictions, int planned) {
+    const auto r = report(*session);
+    EXPECT_EQ(r["shape_hits"], hits);
+    EXPECT_EQ(r["shape_misses"], misses);
+    EXPECT_EQ(r["shape_evictions"], evictions);
+    EXPECT_EQ(r["shapes_planned"], planned);
+    EXPECT_EQ(r["shapes_cached"], std::min(misses, 2));
+  };
+  run(a);
+  run(b);
+  expect(0, 2, 0, 0);
+  run(a);
+  expect(1, 2, 0, 1);
+  run(c);  // b was used longest ago
+  expect(1, 3, 1, 1);
+  run(a);
+  expect(2, 3, 1, 1);  // and is still planned
+  run(b);
+  expect(2, 4, 2, 1);
+  run(b);
+  must(session->run());  // nothing bound anew
+  expect(4, 4, 2, 2);
+  const auto sizing = report(*session)["sizing_ns"].get<int64_t>();
+  EXPECT_GT(sizing, 0);
+  must(session->run());
+  EXPECT_EQ(report(*session)["sizing_ns"], sizing);  // a run at the last run's shapes has nothing to size
+}
+
+TEST(Shapes, CanBeKeptFromOneOnAndNotLess) {
+  Loaded loaded(attention());
+  EXPECT_FALSE(loaded->make_session(loaded.plan(Units::kNodes), 0, {}, 0));
+  ort::testing::Plain plain(ort::testing::runtime(), loaded.bytes());
+  const auto session = must(loaded->make_session(loaded.plan(Units::kNodes), 0, {}, 1));
+  for (const int64_t length : {2, 2, 3, 2, 3, 3, 3}) {
+    const Tensor input = noise({1, length, 32}, 9);
+    must(bind(*session, 0, input));
+    must(session->run());
+    EXPECT_EQ(outputs(*session, 1), plain.run({input}));
+  }
+  EXPECT_EQ(report(*session)["shapes_cached"], 1);
+}
+
+TEST(Shapes, AThousandTakeNoMoreMemoryThanAFew) {
+  Model m;
+  m.input("x", kFloat, {"n"}).output("y", kFloat, {"k"});
+  m.node("Exp", {"x"}, {"a"}).node("Neg", {"a"}, {"b"}).node("Concat", {"a", "b"}, {"c"}, {attr("axis", 0)});
+  m.node("Tanh", {"c"}, {"y"});
+  Loaded loaded(m.bytes());
+  const auto session = loaded.session(Units::kNodes, 1);
+  const memory::Arena& arena = ort::testing::runtime()->arena();
+  const Tensor all = noise({1000}, 1);
+  uint64_t early = 0;  // bytes of both arenas after the first shapes, which are the largest
+  uint64_t late = 0;   // the most after later ones
+  for (int64_t n = 1000; n >= 1; --n) {
+    const int64_t dims[] = {n};
+    must(session->bind_input(0, {all.element, dims, const_cast<char*>(all.bytes.data()), all.bytes.size()}));
+    must(session->run());
+    must(session->run());
+    if (n % 50 != 0) continue;
+    const auto r = report(*session);
+    EXPECT_LE(r["shapes_cached"], kShapesKept);
+    uint64_t& most = n > 900 ? early : late;
+    most = std::max(most, r["arena_bytes"].get<uint64_t>() + arena.stats().live_bytes);
+  }
+  const auto r = report(*session);
+  EXPECT_EQ(r["shape_misses"], 1000);
+  EXPECT_EQ(r["shape_evictions"], 1000 - kShapesKept);
+  EXPECT_EQ(r["shapes_planned"], 1000);
+  EXPECT_GT(early, 0u);
+  EXPECT_LE(late, early);
+}
+
+// Memory bound anew moves views of inputs and nothing else.
+TEST(Shapes, WhoseInputsAreBoundAnewKeepTheirPlaces) {
+  Loaded loaded(many_outputs());
+  ort::testing::Plain plain(ort::testing::runtime(), loaded.bytes());
+  const auto session = loaded.session(Units::kNodes);
+  std::vector<Tensor> inputs;
+  for (uint32_t seed = 1; seed <= 4; ++seed) inputs.push_back(noise({3, 4}, seed));
+  uint64_t generation = 0;
+  for (int run = 0; run < 8; ++run) {
+    const Tensor& input = inputs[static_cast<size_t>(run) % inputs.size()];
+    must(bind(*session, 0, input));
+    must(session->run());
+    EXPECT_EQ(outputs(*session, 7), plain.run({input})) << "run " << run;
+    EXPECT_NE(session->outputs_generation(), generation);  // an output that views the input has moved
+    generation = session->outputs_generation();
+  }
+  EXPECT_EQ(report(*session)["shapes_planned"], 1);
 }
 
 // The block grows under tensors that were placed before.

@@ -146,7 +146,7 @@ final class LoadTime implements Callable<Integer> {
         return found.stream().filter(file -> only.isEmpty() || only.contains(name(file))).toList();
     }
 
-    private static String name(Path file) {
+    static String name(Path file) {
         return file.getFileName().toString().replaceFirst("\\.onnx$", "");
     }
 

@@ -22,6 +22,7 @@ final class ModelBuilder {
         graph.text(2, name);
     }
 
+    /** Negative sizes are open. */
     ModelBuilder input(String name, long... shape) {
         graph.message(11, value(name, shape));
         return this;
@@ -72,7 +73,7 @@ final class ModelBuilder {
     private static Message value(String name, long... shape) {
         Message sizes = new Message();
         for (long size : shape) {
-            sizes.message(1, new Message().number(1, size));
+            sizes.message(1, size < 0 ? new Message() : new Message().number(1, size)); // open or fixed
         }
         Message tensor = new Message().number(1, FLOAT).message(2, sizes);
         return new Message().text(1, name).message(2, new Message().message(1, tensor));

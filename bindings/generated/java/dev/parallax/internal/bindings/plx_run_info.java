@@ -17,6 +17,8 @@ import static java.lang.foreign.MemoryLayout.PathElement.*;
  * struct plx_run_info {
  *     size_t struct_size;
  *     uint64_t outputs_generation;
+ *     int32_t stop;
+ *     int32_t reserved;
  * }
  * }
  */
@@ -28,7 +30,9 @@ public class plx_run_info {
 
     private static final GroupLayout $LAYOUT = MemoryLayout.structLayout(
         Plx.C_LONG.withName("struct_size"),
-        Plx.C_LONG.withName("outputs_generation")
+        Plx.C_LONG.withName("outputs_generation"),
+        Plx.C_INT.withName("stop"),
+        Plx.C_INT.withName("reserved")
     ).withName("plx_run_info");
 
     /**
@@ -124,6 +128,94 @@ public class plx_run_info {
      */
     public static void outputs_generation(MemorySegment struct, long fieldValue) {
         struct.set(outputs_generation$LAYOUT, outputs_generation$OFFSET, fieldValue);
+    }
+
+    private static final OfInt stop$LAYOUT = (OfInt)$LAYOUT.select(groupElement("stop"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * int32_t stop
+     * }
+     */
+    public static final OfInt stop$layout() {
+        return stop$LAYOUT;
+    }
+
+    private static final long stop$OFFSET = $LAYOUT.byteOffset(groupElement("stop"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * int32_t stop
+     * }
+     */
+    public static final long stop$offset() {
+        return stop$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * int32_t stop
+     * }
+     */
+    public static int stop(MemorySegment struct) {
+        return struct.get(stop$LAYOUT, stop$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * int32_t stop
+     * }
+     */
+    public static void stop(MemorySegment struct, int fieldValue) {
+        struct.set(stop$LAYOUT, stop$OFFSET, fieldValue);
+    }
+
+    private static final OfInt reserved$LAYOUT = (OfInt)$LAYOUT.select(groupElement("reserved"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * int32_t reserved
+     * }
+     */
+    public static final OfInt reserved$layout() {
+        return reserved$LAYOUT;
+    }
+
+    private static final long reserved$OFFSET = $LAYOUT.byteOffset(groupElement("reserved"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * int32_t reserved
+     * }
+     */
+    public static final long reserved$offset() {
+        return reserved$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * int32_t reserved
+     * }
+     */
+    public static int reserved(MemorySegment struct) {
+        return struct.get(reserved$LAYOUT, reserved$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * int32_t reserved
+     * }
+     */
+    public static void reserved(MemorySegment struct, int fieldValue) {
+        struct.set(reserved$LAYOUT, reserved$OFFSET, fieldValue);
     }
 
     /**

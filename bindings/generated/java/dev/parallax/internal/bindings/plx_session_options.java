@@ -20,6 +20,7 @@ import static java.lang.foreign.MemoryLayout.PathElement.*;
  *     int32_t reserved;
  *     const void *schedule;
  *     size_t schedule_bytes;
+ *     size_t shapes_kept;
  * }
  * }
  */
@@ -34,7 +35,8 @@ public class plx_session_options {
         Plx.C_INT.withName("threads"),
         Plx.C_INT.withName("reserved"),
         Plx.C_POINTER.withName("schedule"),
-        Plx.C_LONG.withName("schedule_bytes")
+        Plx.C_LONG.withName("schedule_bytes"),
+        Plx.C_LONG.withName("shapes_kept")
     ).withName("plx_session_options");
 
     /**
@@ -262,6 +264,50 @@ public class plx_session_options {
      */
     public static void schedule_bytes(MemorySegment struct, long fieldValue) {
         struct.set(schedule_bytes$LAYOUT, schedule_bytes$OFFSET, fieldValue);
+    }
+
+    private static final OfLong shapes_kept$LAYOUT = (OfLong)$LAYOUT.select(groupElement("shapes_kept"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * size_t shapes_kept
+     * }
+     */
+    public static final OfLong shapes_kept$layout() {
+        return shapes_kept$LAYOUT;
+    }
+
+    private static final long shapes_kept$OFFSET = $LAYOUT.byteOffset(groupElement("shapes_kept"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * size_t shapes_kept
+     * }
+     */
+    public static final long shapes_kept$offset() {
+        return shapes_kept$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * size_t shapes_kept
+     * }
+     */
+    public static long shapes_kept(MemorySegment struct) {
+        return struct.get(shapes_kept$LAYOUT, shapes_kept$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * size_t shapes_kept
+     * }
+     */
+    public static void shapes_kept(MemorySegment struct, long fieldValue) {
+        struct.set(shapes_kept$LAYOUT, shapes_kept$OFFSET, fieldValue);
     }
 
     /**

@@ -16,7 +16,8 @@ import java.nio.file.Path;
  * @param abi version of its C interface
  * @param onnxRuntime version of the ONNX Runtime library
  * @param ortApi version of ONNX Runtime's C API that is asked of it
- * @param threads size of the pool, the calling thread included
+ * @param threads threads its sessions run on at most, the calling one included: the size of the pool, or 1 for an
+ *     engine that asked for 1, whatever the pool's size
  * @param ortLibrary the ONNX Runtime library in use
  * @param nativeLibrary the core in use
  * @param compiler what compiled the core

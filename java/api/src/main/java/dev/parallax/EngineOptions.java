@@ -14,7 +14,8 @@ import java.util.Objects;
  * }</pre>
  *
  * @param threads size of the pool all units share, the calling thread included; 0 = one per core. ONNX Runtime has one
- *     pool per process: while an engine lives, a second one must ask for 0, for 1 or for the same number
+ *     pool per process: while an engine lives, a second one must ask for 0, for 1 or for the same number. 1 holds
+ *     beside a larger pool, too: this engine's sessions then run on the calling thread alone
  * @param ortLibrary the ONNX Runtime library; null = the one of the property {@code parallax.onnxruntime.path}, or else
  *     a private copy of the one in the onnxruntime jar. One that is named is opened as it is: if {@code ai.onnxruntime}
  *     is used in the same JVM, let it load its own first

@@ -169,7 +169,7 @@ public final class Model implements AutoCloseable {
     // ---- sessions -------------------------------------------------------------------------------------------------
 
     /**
-     * A session over the whole graph as one unit, on the engine's pool.
+     * A session over the whole graph as one unit, on the engine's threads.
      *
      * @return a new session
      * @throws ParallaxException UNSUPPORTED, INVALID_MODEL or MEMORY_BUDGET if it cannot be compiled
@@ -192,6 +192,7 @@ public final class Model implements AutoCloseable {
         // Outside the handle: a policy is the user's code and may do as it likes, even close this model.
         DeviceState state = DeviceState.current(pool, options.memoryBudgetBytes());
         Schedule schedule = Schedule.ask(options.policy(), plan, state);
+        Session.Steering steering = new Session.Steering(options.policy(), state);
         return handle.call(p -> {
             checkMemory();
             try (Arena arena = Arena.ofConfined()) {
@@ -208,8 +209,7 @@ public final class Model implements AutoCloseable {
                     }
                 }
                 try {
-                    return new Session(session, info, plan, schedule, new Session.Steering(options.policy(), state),
-                            memory);
+                    return new Session(session, info, plan, schedule, steering, memory);
                 } catch (RuntimeException | Error e) {
                     Plx.plx_session_release(session);
                     throw e;
@@ -226,6 +226,7 @@ public final class Model implements AutoCloseable {
         MemorySegment block = schedule.toBlock(arena);
         plx_session_options.schedule(struct, block);
         plx_session_options.schedule_bytes(struct, block.byteSize());
+        plx_session_options.shapes_kept(struct, options.shapesKept());
         MemorySegment out = arena.allocate(ValueLayout.ADDRESS);
         Native.check(Plx.plx_session_create(model, plan, struct, out));
         return out.get(ValueLayout.ADDRESS, 0);
@@ -238,7 +239,8 @@ public final class Model implements AutoCloseable {
      *
      * @param inputs a tensor for each of {@link #inputs()}, by name
      * @return a tensor for each of {@link #outputs()}, by name and in their order, with memory of its own
-     * @throws ParallaxException INVALID_ARGUMENT for missing, unknown or unfitting inputs; RUN_FAILED
+     * @throws ParallaxException INVALID_ARGUMENT for missing, unknown or unfitting inputs; RUN_FAILED, which is a
+     *     {@link RunStoppedException} if the thread is interrupted
      */
     public Map<String, Tensor> run(Map<String, Tensor> inputs) {
         for (String name : inputs.keySet()) {

@@ -40,7 +40,9 @@ final class Parsing {
                         integer(u, "threads"), integer(u, "worker"), number(u, "start_ns"), number(u, "end_ns"),
                         number(u, "bytes"))),
                 number(o, "arena_bytes"), number(o, "planned_bytes"), number(o, "one_buffer_per_tensor_bytes"),
-                number(o, "lower_bound_bytes"), number(o, "shapes_cached"), number(o, "aliases")));
+                number(o, "lower_bound_bytes"), new RunReport.Shapes(number(o, "shapes_cached"),
+                        number(o, "shape_hits"), number(o, "shape_misses"), number(o, "shape_evictions"),
+                        number(o, "shapes_planned"), number(o, "sizing_ns")), number(o, "aliases")));
     }
 
     static List<String> strings(String json) {

@@ -20,11 +20,11 @@ import java.util.List;
  * @param plannedBytes bytes of the planned boundary tensors, those that never live together sharing space
  * @param oneBufferPerTensorBytes bytes they would take with a buffer each
  * @param lowerBoundBytes the largest sum of boundary tensors alive at one time: no plan can take less
- * @param shapesCached sets of input shapes for which a memory plan is kept
+ * @param shapes what the session knows about the sets of input shapes it met
  * @param aliases view operators that were no work at all
  */
 public record RunReport(long runs, List<UnitRun> units, long arenaBytes, long plannedBytes,
-        long oneBufferPerTensorBytes, long lowerBoundBytes, long shapesCached, long aliases) {
+        long oneBufferPerTensorBytes, long lowerBoundBytes, Shapes shapes, long aliases) {
     /** Copies the list. */
     public RunReport {
         units = List.copyOf(units);
@@ -48,6 +48,19 @@ public record RunReport(long runs, List<UnitRun> units, long arenaBytes, long pl
         return units.stream().mapToLong(UnitRun::endNs).max().orElse(0)
                 - units.stream().mapToLong(UnitRun::startNs).min().orElse(0);
     }
+
+    /**
+     * A session's memory for sets of input shapes. The first run at a new set lets ONNX Runtime allocate the tensors
+     * between units and records their sizes, the second gives each its planned place, later ones pay for nothing.
+     *
+     * @param cached sets that are remembered now, at most {@link SessionOptions#shapesKept()}
+     * @param hits runs that began at a remembered set
+     * @param misses runs that began at a new one, or one that was forgotten
+     * @param evictions sets that were forgotten for others
+     * @param planned memory plans made
+     * @param sizingNs nanoseconds all this took beside the runs: looking up, recording, planning and placing
+     */
+    public record Shapes(long cached, long hits, long misses, long evictions, long planned, long sizingNs) {}
 
     /**
      * One unit's run.

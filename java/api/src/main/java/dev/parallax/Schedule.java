@@ -159,7 +159,7 @@ public record Schedule(List<Entry> entries, long memoryBudgetBytes) {
         try {
             schedule = policy.schedule(plan, state);
         } catch (Exception | StackOverflowError | AssertionError e) {
-            throw new ParallaxException(ErrorCode.INVALID_PLAN, "scheduler policy " + name + " failed: " + e, e);
+            throw failed(policy, e);
         }
         if (schedule == null) {
             throw new ParallaxException(ErrorCode.INVALID_PLAN, "scheduler policy " + name
@@ -171,6 +171,20 @@ public record Schedule(List<Entry> entries, long memoryBudgetBytes) {
             throw new ParallaxException(ErrorCode.INVALID_PLAN, "scheduler policy " + name + ": " + e.getMessage(), e);
         }
         return schedule;
+    }
+
+    /** Whether a policy wants to be asked again; errors as in {@link #ask}. */
+    static boolean watchesDevice(SchedulerPolicy policy) {
+        try {
+            return policy.watchesDevice();
+        } catch (Exception | StackOverflowError | AssertionError e) {
+            throw failed(policy, e);
+        }
+    }
+
+    private static ParallaxException failed(SchedulerPolicy policy, Throwable e) {
+        return new ParallaxException(ErrorCode.INVALID_PLAN,
+                "scheduler policy " + policy.getClass().getName() + " failed: " + e, e);
     }
 
     private static ParallaxException invalid(String what) {

@@ -6,9 +6,13 @@ import dev.parallax.internal.bindings.plx_tensor;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.lang.invoke.VarHandle;
 import java.nio.charset.StandardCharsets;
+import java.time.Duration;
 import java.util.Arrays;
 import java.util.List;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
@@ -29,6 +33,11 @@ import java.util.stream.IntStream;
  * What belongs together, such as writing inputs, running and reading outputs, is for the callers to order, or for
  * {@link Model#run}. Only {@link #cancel()} does not wait.
  *
+ * <p><b>Stopping</b>: a run ends early, with a {@link RunStoppedException}, by {@link #cancel()}, by a limit given to
+ * {@link #run(Duration)}, and when its thread is interrupted, whether it runs or waits for another thread's run. The
+ * core stops between operators, also inside the bodies of loops and on the pool's threads; a single operator is not
+ * broken off, and a run whose last operator has ended succeeds. Whatever stopped one run does nothing to the next.
+ *
  * <p><b>Example</b>
  * <pre>{@code
  * Tensor in = session.input("ids", 1, 16);        // the session's memory; write to it
@@ -46,11 +55,11 @@ public final class Session implements AutoCloseable {
     private static final int MAX_RANK = 64;
 
     private final ReentrantLock lock = new ReentrantLock();
-    private final Object pointerLock = new Object();  // for cancel, which must not wait for a run
+    private final Object pointerLock = new Object();  // for stop, which must not wait for a run
     private final ModelInfo model;
     private final Plan plan;
     private Schedule schedule;  // under the lock
-    private final Steering steering;
+    final Steering steering;
     private final ModelMemory memory;  // null for a model from a file
     private final Input[] inputs;
     private final Output[] outputs;
@@ -61,6 +70,11 @@ public final class Session implements AutoCloseable {
     private final MemorySegment dims = arena.allocate(ValueLayout.JAVA_LONG, MAX_RANK);
 
     private MemorySegment pointer;  // null when closed; written under both locks
+    // Of the run in progress, under the pointer's lock:
+    private long run;  // its number
+    private boolean running;
+    private RunStoppedException.Reason stopped;  // why it is to stop, or null
+    private Interruption interruption = new Interruption(this::interrupted);  // under the lock
     private boolean hasOutputs;  // the last run succeeded
     private long generation;  // of the outputs seen last
     private Arena outputArena;  // of views of outputs in the session's memory; null when there are none
@@ -431,33 +445,151 @@ public final class Session implements AutoCloseable {
     /**
      * Runs on the calling thread and the pool, and returns when all outputs are there.
      *
+     * @throws RunStoppedException if {@link #cancel()} was called, or the thread is interrupted; its interrupt status
+     *     is then set
      * @throws ParallaxException INVALID_ARGUMENT if an input is not bound or a bound output has the wrong shape;
-     *     RUN_FAILED if an operator fails or {@link #cancel()} was called; MEMORY_BUDGET. The session stays usable
+     *     RUN_FAILED if an operator fails; MEMORY_BUDGET. The session stays usable
      * @throws IllegalStateException if this session, or memory that is bound to it, is closed
      */
     public void run() {
-        lock.lock();
         try {
-            checkOpen();
+            lock.lockInterruptibly();
+        } catch (InterruptedException e) {
+            throw interruptedWhileWaiting();
+        }
+        try {
+            begin();
+            runToItsEnd(null);
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    /**
+     * The same within a time limit, which counts from now: waiting for other threads' runs is included.
+     *
+     * @param limit how long it may take at most
+     * @throws RunStoppedException as {@link #run()}, and when the limit is over
+     * @throws ParallaxException as {@link #run()}, and INVALID_ARGUMENT for a limit of nothing or less
+     * @throws IllegalStateException if this session, or memory that is bound to it, is closed
+     */
+    public void run(Duration limit) {
+        if (!limit.isPositive()) {
+            throw invalid("a time limit of " + text(limit) + "; give a positive one, or call run() without");
+        }
+        long nanos = TimeUnit.NANOSECONDS.convert(limit);  // centuries count as the most there are
+        long start = System.nanoTime();
+        try {
+            if (!lock.tryLock(nanos, TimeUnit.NANOSECONDS)) {
+                throw new RunStoppedException(RunStoppedException.Reason.TIME_LIMIT, "the run did not begin within its"
+                        + " limit of " + text(limit) + ": other threads' runs of the session took all of it");
+            }
+        } catch (InterruptedException e) {
+            throw interruptedWhileWaiting();
+        }
+        try {
+            long number = begin();
+            CompletableFuture<Void> alarm = new CompletableFuture<>();
+            // On the timer thread that the JDK has for all such futures.
+            alarm.completeOnTimeout(null, Math.max(0, nanos - (System.nanoTime() - start)), TimeUnit.NANOSECONDS)
+                    .thenRun(() -> stop(number, RunStoppedException.Reason.TIME_LIMIT));
+            try {
+                runToItsEnd(limit);
+            } finally {
+                alarm.cancel(false);
+            }
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    private static String text(Duration limit) {
+        return limit.compareTo(Duration.ofMillis(1)) < 0 ? limit.toNanos() + " ns" : limit.toMillis() + " ms";
+    }
+
+    private static RunStoppedException interruptedWhileWaiting() {
+        Thread.currentThread().interrupt();
+        return new RunStoppedException(RunStoppedException.Reason.INTERRUPTED,
+                "the run did not begin: its thread was interrupted");
+    }
+
+    /** A new run begins; from now on it can be stopped. Gives its number. */
+    private long begin() {
+        checkOpen();
+        synchronized (pointerLock) {
+            if (running) {
+                throw new IllegalStateException("this session is about to run and asks its policy, which cannot run it");
+            }
+            running = true;
+            stopped = null;
+            plx_run_info.stop(runInfo, 0);
+            return ++run;
+        }
+    }
+
+    /** After {@link #begin()}. */
+    private void runToItsEnd(Duration limit) {
+        RunStoppedException.Reason why;
+        long status = 0;
+        try {
             checkBound();
             if (steering.isDue()) {
                 reschedule();
             }
-            long status = Native.run(pointer, runInfo);
-            if (status != 0) {
-                dropOutputs();
-                Native.check(MemorySegment.ofAddress(status));
-            }
-            long now = plx_run_info.outputs_generation(runInfo);
-            if (now != generation || !hasOutputs) {
-                generation = now;
-                forgetViews();
-                hasOutputs = true;
-            } else {
-                forgetStrings();
+            interruption.enter();
+            try {
+                status = Native.run(pointer, runInfo);
+            } finally {
+                if (interruption.leave()) {
+                    interruption = new Interruption(this::interrupted);
+                }
             }
         } finally {
-            lock.unlock();
+            synchronized (pointerLock) {
+                running = false;
+                why = stopped;
+            }
+        }
+        if (status != 0) {
+            dropOutputs();
+            if (why != null) {
+                Plx.plx_status_release(MemorySegment.ofAddress(status));
+                throw new RunStoppedException(why, switch (why) {
+                    case CANCELLED -> "the run was cancelled";
+                    case TIME_LIMIT -> "the run was stopped at its limit of " + text(limit);
+                    case INTERRUPTED -> "the run was stopped: its thread was interrupted";
+                });
+            }
+            Native.check(MemorySegment.ofAddress(status));
+        }
+        long now = plx_run_info.outputs_generation(runInfo);
+        if (now != generation || !hasOutputs) {
+            generation = now;
+            forgetViews();
+            hasOutputs = true;
+        } else {
+            forgetStrings();
+        }
+    }
+
+    private void interrupted() {
+        synchronized (pointerLock) {  // the thread that is interrupted is in the run in progress
+            stop(run, RunStoppedException.Reason.INTERRUPTED);
+        }
+    }
+
+    /** Stops a run, whether it is in the core already or not; nothing if it is over. */
+    private void stop(long number, RunStoppedException.Reason reason) {
+        synchronized (pointerLock) {
+            if (!running || number != run || pointer == null) {
+                return;
+            }
+            if (stopped == null) {
+                stopped = reason;
+            }
+            plx_run_info.stop(runInfo, 1);
+            VarHandle.releaseFence();  // the core reads it when the run begins, from its own thread
+            Plx.plx_session_cancel(pointer);
         }
     }
 
@@ -468,6 +600,7 @@ public final class Session implements AutoCloseable {
             return;
         }
         Schedule next = Schedule.ask(steering.policy, plan, state);
+        checkOpen();  // the policy is the user's code
         if (next.equals(schedule)) {
             return;
         }
@@ -485,12 +618,12 @@ public final class Session implements AutoCloseable {
 
         private final SchedulerPolicy policy;
         private final boolean watches;
-        private DeviceState state;  // which the present schedule was made for
-        private long looked = System.nanoTime();
+        DeviceState state;  // which the present schedule was made for
+        long looked = System.nanoTime();
 
         Steering(SchedulerPolicy policy, DeviceState state) {
             this.policy = policy;
-            this.watches = policy.watchesDevice();
+            this.watches = Schedule.watchesDevice(policy);
             this.state = state;
         }
 
@@ -541,14 +674,12 @@ public final class Session implements AutoCloseable {
     }
 
     /**
-     * Asks a run in progress to stop at the next unit or operator; it then fails with RUN_FAILED. Does not wait, and
-     * does nothing when no run is in progress or the session is closed.
+     * Asks a run in progress to stop at the next unit or operator; it then fails with a {@link RunStoppedException}.
+     * Does not wait, and does nothing when no run is in progress or the session is closed.
      */
     public void cancel() {
         synchronized (pointerLock) {
-            if (pointer != null) {
-                Plx.plx_session_cancel(pointer);
-            }
+            stop(run, RunStoppedException.Reason.CANCELLED);
         }
     }
 
@@ -569,7 +700,10 @@ public final class Session implements AutoCloseable {
         }
     }
 
-    /** Waits for the run in progress and frees all memory of the session; idempotent. */
+    /**
+     * Waits for the run in progress and frees all memory of the session; idempotent. A run that is not to be waited for
+     * is stopped by {@link #cancel()} first.
+     */
     @Override
     public void close() {
         lock.lock();

@@ -14,16 +14,20 @@ import java.util.Objects;
  *
  * @param planOptions how to cut the model when no plan is given
  * @param plan the plan to compile, or null
- * @param threads 0 = the engine's pool; 1 = the calling thread alone; no other number
+ * @param threads 0 = as many as {@link EngineInfo#threads()}; 1 = the calling thread alone; no other number
  * @param policy who decides the order of the units; {@link SequentialPolicy} by default
  * @param memoryBudgetBytes units start together only if the plan's estimates of their peak memory fit into it; one alone
  *     always starts. 0 = no budget, the default. It steers by estimates for now: nothing is refused memory
+ * @param shapesKept sets of input shapes for which sizes and places of tensors are remembered, some 200 bytes a tensor
+ *     each; the least recently used goes first, and costs its first run anew when it comes again. 16 by default
  */
 public record SessionOptions(PlanOptions planOptions, Plan plan, int threads, SchedulerPolicy policy,
-        long memoryBudgetBytes) {
-    /** The whole graph as one unit, on the engine's pool. */
+        long memoryBudgetBytes, int shapesKept) {
+    private static final int SHAPES_KEPT = 16;
+
+    /** The whole graph as one unit, on the engine's threads. */
     public static final SessionOptions DEFAULT =
-            new SessionOptions(PlanOptions.DEFAULT, null, 0, SequentialPolicy.INSTANCE, 0);
+            new SessionOptions(PlanOptions.DEFAULT, null, 0, SequentialPolicy.INSTANCE, 0, SHAPES_KEPT);
 
     /** Checks the values. */
     public SessionOptions {
@@ -35,7 +39,10 @@ public record SessionOptions(PlanOptions planOptions, Plan plan, int threads, Sc
         }
         if (threads != 0 && threads != 1) {
             throw new ParallaxException(ErrorCode.INVALID_ARGUMENT, "threads of a session is " + threads
-                    + "; give 0 for the engine's pool, which EngineOptions.threads sizes, or 1 for the caller alone");
+                    + "; give 0 for the engine's, whose number EngineOptions.threads sets, or 1 for the caller alone");
+        }
+        if (shapesKept < 1) {
+            throw new ParallaxException(ErrorCode.INVALID_ARGUMENT, "shapesKept is " + shapesKept + "; give 1 or more");
         }
     }
 
@@ -55,6 +62,7 @@ public record SessionOptions(PlanOptions planOptions, Plan plan, int threads, Sc
         private int threads;
         private SchedulerPolicy policy = SequentialPolicy.INSTANCE;
         private long memoryBudgetBytes;
+        private int shapesKept = SHAPES_KEPT;
 
         private Builder() {}
 
@@ -125,12 +133,23 @@ public record SessionOptions(PlanOptions planOptions, Plan plan, int threads, Sc
         }
 
         /**
+         * Sets {@link SessionOptions#shapesKept()}.
+         *
+         * @param value sets of shapes, 1 or more
+         * @return this
+         */
+        public Builder shapesKept(int value) {
+            shapesKept = value;
+            return this;
+        }
+
+        /**
          * The options.
          *
          * @return a checked value
          */
         public SessionOptions build() {
-            return new SessionOptions(planOptions, plan, threads, policy, memoryBudgetBytes);
+            return new SessionOptions(planOptions, plan, threads, policy, memoryBudgetBytes, shapesKept);
         }
     }
 }

@@ -7,9 +7,12 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
 
 class EngineTest {
     private static EngineOptions threads(int threads) {
@@ -61,6 +64,28 @@ class EngineTest {
             assertArrayEquals(add(first), add(one));
             assertArrayEquals(add(first), add(any));
             assertEquals(2, any.info().threads());
+            assertEquals(1, one.info().threads());
+        }
+    }
+
+    /** One thread means one, whatever pool another engine has made; each engine's sessions follow their own. */
+    @ParameterizedTest
+    @EnumSource
+    void oneThreadBesideAPoolIsTheCallers(Units units) {
+        try (Engine two = Engine.create(threads(2)); Engine one = Engine.create(threads(1))) {
+            for (Engine engine : List.of(one, two)) {
+                try (Model model = TestModels.load(engine, TestModels.diamond());
+                        Session session = model.session(SessionOptions.builder().units(units)
+                                .policy(DataflowPolicy.INSTANCE).build())) {
+                    session.input("x", 2, 8);
+                    session.run();
+                    int most = session.report().units().stream().mapToInt(RunReport.UnitRun::threads).max().orElse(0);
+                    assertTrue(most <= engine.info().threads(), most + " threads");
+                    assertTrue(units != Units.WHOLE || most == engine.info().threads(), most + " threads");
+                    assertTrue(engine == two || session.report().units().stream().allMatch(u -> u.worker() == 0));
+                }
+            }
+            assertArrayEquals(add(one), add(two));
         }
     }
 

@@ -28,12 +28,17 @@ final class JavaProcess {
     /** How it ended, and all it wrote. */
     record Ended(int status, String output) {}
 
-    /** Starts a JVM with the arguments, and waits for its end. */
-    static Ended run(List<String> arguments) throws IOException, InterruptedException {
+    /** What starts a JVM with the arguments. */
+    static List<String> command(List<String> arguments) {
         List<String> command = new ArrayList<>();
         command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
         command.addAll(arguments);
-        Process process = new ProcessBuilder(command).redirectErrorStream(true).start();
+        return command;
+    }
+
+    /** Starts a JVM with the arguments, and waits for its end. */
+    static Ended run(List<String> arguments) throws IOException, InterruptedException {
+        Process process = new ProcessBuilder(command(arguments)).redirectErrorStream(true).start();
         String output = new String(process.getInputStream().readAllBytes());
         return new Ended(process.waitFor(), output);
     }

@@ -105,7 +105,7 @@ final class OnnxBuilder {
         return node("", operator, inputs, outputs, Map.of());
     }
 
-    /** A node; attributes are Long, Float, String or long[]. */
+    /** A node; attributes are Long, String, long[], or the graph of another builder, a body. */
     OnnxBuilder node(String domain, String operator, List<String> inputs, List<String> outputs,
             Map<String, Object> attributes) {
         graph.message(1, node -> {
@@ -121,6 +121,7 @@ final class OnnxBuilder {
         switch (value) {
             case Long number -> message.number(3, number).number(20, 2);
             case String text -> message.text(4, text).number(20, 3);
+            case OnnxBuilder body -> message.bytes(6, body.graph.out.toByteArray()).number(20, 5);
             case long[] numbers -> {
                 for (long number : numbers) {
                     message.number(8, number);

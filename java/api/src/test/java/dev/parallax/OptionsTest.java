@@ -42,7 +42,7 @@ class OptionsTest {
         assertEquals(plan, PlanOptions.builder().units(Units.NODES).rule(Rule.RELAXED).beta(2).minNodes(4)
                 .estimate(true).device("gpu").shape("x", 1, 2).build());
         SchedulerPolicy policy = (p, s) -> null;
-        assertEquals(new SessionOptions(plan, null, 1, policy, 0),
+        assertEquals(new SessionOptions(plan, null, 1, policy, 0, 16),
                 SessionOptions.builder().plan(plan).threads(1).policy(policy).build());
         assertEquals(Units.LAYERS, SessionOptions.builder().units(Units.LAYERS).build().planOptions().units());
     }

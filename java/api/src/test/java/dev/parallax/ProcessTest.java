@@ -12,16 +12,20 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import apps.Child;
 import dev.parallax.JavaProcess.Ended;
 import dev.parallax.internal.NativeLibrary;
+import java.io.BufferedReader;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.TimeUnit;
+import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** How Parallax starts and fails to start, each time in a new JVM. */
@@ -118,6 +122,33 @@ class ProcessTest {
         Path missing = folder.resolve("missing.so");
         assertSays(java(ALLOW, "-Dparallax.library.path=" + missing, "-cp", classPath),
                 "NOT_FOUND: there is no library " + missing);
+    }
+
+    /** The JVM does not wait for a run in progress, on whatever threads it is, and nothing crashes on the way out. */
+    @ParameterizedTest
+    @CsvSource({"INT, 130, whole", "INT, 130, side-by-side", "TERM, 143, whole", "TERM, 143, side-by-side"})
+    void endsWhenToldToInTheMiddleOfARun(String signal, int status, String units) throws Exception {
+        Path loops = Files.write(folder.resolve("loops.onnx"), TestModels.loops());
+        for (int round = 0; round < ("1".equals(System.getenv("PLX_LONG")) ? 50 : 1); round++) {
+            // Whoever started the tests in the background had SIGINT ignored, which processes inherit.
+            List<String> command = new ArrayList<>(List.of("env", "--default-signal=INT,TERM"));
+            command.addAll(JavaProcess.command(List.of(ALLOW, "-Dparallax.cache.dir=" + folder.resolve("cache"), "-cp",
+                    path(APPLICATION, API, GSON, ORT, CORE), "apps.Endless", loops.toString(), units)));
+            Process process = new ProcessBuilder(command).redirectErrorStream(true).start();
+            try (BufferedReader output = process.inputReader()) {
+                assertEquals("running", output.readLine());
+                Thread.sleep(100);  // now it is in the run
+                assertEquals(0, new ProcessBuilder("kill", "-" + signal, "" + process.pid()).start().waitFor());
+                long start = System.nanoTime();
+                assertTrue(process.waitFor(30, TimeUnit.SECONDS), "it goes on");
+                double seconds = (System.nanoTime() - start) / 1e9;
+                assertEquals("", output.lines().collect(Collectors.joining("\n")));
+                assertEquals(status, process.exitValue());
+                assertTrue(seconds < 10, seconds + " s");  // in truth a third of one, on a machine with nothing else to do
+            } finally {
+                process.destroyForcibly();
+            }
+        }
     }
 
     /** Whichever opens its library first must not become the other's. */

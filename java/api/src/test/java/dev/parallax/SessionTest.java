@@ -405,6 +405,23 @@ class SessionTest {
     }
 
     @Test
+    void reportsWhatItRemembersOfShapes() {
+        SessionOptions options = SessionOptions.builder().units(Units.NODES).shapesKept(2).build();
+        try (Session session = session(TestModels.diamond(), options)) {
+            for (int rows : new int[] {1, 2, 1, 3, 1, 2}) {  // 3 and then 2 push out what was used longest ago
+                session.input("x", rows, 8);
+                session.run();
+            }
+            RunReport.Shapes shapes = session.report().shapes();
+            assertTrue(shapes.sizingNs() > 0);
+            assertEquals(new RunReport.Shapes(2, 2, 4, 2, 1, shapes.sizingNs()), shapes);
+        }
+        ParallaxException e = assertThrows(ParallaxException.class, () -> SessionOptions.builder().shapesKept(0)
+                .build());
+        assertEquals("shapesKept is 0; give 1 or more", e.getMessage());
+    }
+
+    @Test
     void threadsTakeTurnsOnOneSession() throws Exception {
         try (Session session = session(TestModels.add());
                 ExecutorService threads = Executors.newFixedThreadPool(4)) {

@@ -57,6 +57,35 @@ final class TestModels {
                 .node("Gather", List.of("x", "i"), List.of("y")).build();
     }
 
+    /**
+     * y[4] = tanh(... tanh(|x[4]|)) + tanh(... tanh(-x[4])), each as often as {@code times[]} says: two loops that may
+     * run side by side, and for as long as wanted.
+     */
+    static byte[] loops() {
+        OnnxBuilder builder = new OnnxBuilder("loops").input("x", FLOAT32, 4).input("times", INT64)
+                .output("y", FLOAT32, 4);
+        for (String p : List.of("l", "r")) {
+            OnnxBuilder body = new OnnxBuilder(p + "body").input(p + "i", INT64).input(p + "go", BOOL)
+                    .input(p + "carried", FLOAT32, 4).output(p + "on", BOOL).output(p + "next", FLOAT32, 4)
+                    .node("Identity", List.of(p + "go"), List.of(p + "on"))
+                    .node("Tanh", List.of(p + "carried"), List.of(p + "next"));
+            builder.node(p.equals("l") ? "Abs" : "Neg", List.of("x"), List.of(p + "0"))
+                    .node("", "Loop", List.of("times", "", p + "0"), List.of(p + "1"), Map.of("body", body));
+        }
+        return builder.node("Add", List.of("l1", "r1"), List.of("y")).build();
+    }
+
+    /** What {@link #loops()} computes. */
+    static float loopsOf(float x, int times) {
+        double left = Math.abs(x);
+        double right = -x;
+        for (int i = 0; i < times; i++) {
+            left = Math.tanh(left);
+            right = Math.tanh(right);
+        }
+        return (float) (left + right);
+    }
+
     /** Many matrix products one after the other: runs for some hundredths of a second. */
     static byte[] slow() {
         int size = 256;
