@@ -11,8 +11,12 @@ run_tools=(
   /usr/include/protozero/pbf_message.hpp:libprotozero-dev
   /usr/include/nlohmann/json.hpp:nlohmann-json3-dev
 )
-# What the tests take beyond that: googletest as source, and on x86_64 the cross compiler and the emulator.
-test_tools=("${run_tools[@]}" /usr/src/googletest/googletest/src/gtest-all.cc:googletest)
+# What the tests take beyond that: googletest as source, ONNX's own tests, and on x86_64 the cross compiler and the emulator.
+test_tools=(
+  "${run_tools[@]}"
+  /usr/src/googletest/googletest/src/gtest-all.cc:googletest
+  /usr/share/libonnx-testdata/data:libonnx-testdata
+)
 if [[ $machine == x86_64 ]]; then
   test_tools+=(aarch64-linux-gnu-g++:g++-aarch64-linux-gnu qemu-aarch64:qemu-user)
 fi

@@ -40,6 +40,7 @@ typedef struct plx_engine plx_engine;
 typedef struct plx_model plx_model;
 typedef struct plx_plan plx_plan;
 typedef struct plx_session plx_session;
+typedef struct plx_value plx_value;
 
 /* What kind of thing went wrong; the message names the thing and the fix. */
 enum plx_code {
@@ -233,6 +234,43 @@ typedef struct plx_schedule_entry {
   uint32_t barrier; /* 1 = everything before this entry has finished before it starts */
 } plx_schedule_entry;
 
+/* ---- values ------------------------------------------------------------------------------------------------------ */
+
+/* One tensor as it lies in memory: contiguous, row-major, little-endian. */
+typedef struct plx_tensor {
+  void* data;           /* NULL for an empty tensor and for strings */
+  uint64_t size_bytes;
+  const int64_t* dims;  /* rank of them */
+  uint64_t rank;
+  int32_t element_type; /* plx_element_type */
+  int32_t reserved;
+} plx_tensor;
+
+/* What a value is. An optional with content is its content; without any it is PLX_KIND_NONE. */
+enum plx_kind { PLX_KIND_NONE = 0, PLX_KIND_TENSOR = 1, PLX_KIND_SEQUENCE = 2, PLX_KIND_MAP = 3 };
+
+/* A plx_value is an immutable copy of something a model takes or gives, of any kind, and depends on nothing: neither on
+ * the session it came from nor on what it was made of. Values may be shared by threads. */
+
+PLX_API plx_status* plx_value_make_none(plx_value** out_value);
+PLX_API plx_status* plx_value_make_tensor(const plx_tensor* tensor, plx_value** out_value);
+/* A string tensor, given as for plx_session_bind_input_strings. */
+PLX_API plx_status* plx_value_make_strings(const int64_t* dims, size_t rank, const char* bytes, size_t bytes_size,
+                                           const size_t* offsets, plx_value** out_value);
+PLX_API plx_status* plx_value_make_sequence(const plx_value* const* elements, size_t count, plx_value** out_value);
+/* Keys and values are tensors of one dimension and the same size: value i belongs to key i. */
+PLX_API plx_status* plx_value_make_map(const plx_value* keys, const plx_value* values, plx_value** out_value);
+/* A plx_kind; PLX_KIND_NONE for NULL. */
+PLX_API int32_t plx_value_kind(const plx_value* value);
+/* The parts a value has: a sequence's elements, in their order; a map's keys and its values, which are two; else 0. */
+PLX_API size_t plx_value_count(const plx_value* value);
+PLX_API plx_status* plx_value_part(const plx_value* value, size_t index, plx_value** out_part);
+/* Describes a tensor. data and dims live as long as the value. */
+PLX_API plx_status* plx_value_tensor(const plx_value* value, plx_tensor* out_tensor);
+/* Content of a string tensor: {"strings":[...]}. */
+PLX_API plx_status* plx_value_strings(const plx_value* value, plx_text** out_text);
+PLX_API void plx_value_release(plx_value* value);
+
 /* ---- session ----------------------------------------------------------------------------------------------------- */
 
 typedef struct plx_session_options {
@@ -246,16 +284,6 @@ typedef struct plx_session_options {
   /* Sets of input shapes whose memory plans are kept, the least recently used goes first; 0 = 16. */
   size_t shapes_kept;
 } plx_session_options;
-
-/* One tensor as it lies in memory: contiguous, row-major, little-endian. */
-typedef struct plx_tensor {
-  void* data;           /* NULL for an empty tensor and for strings */
-  uint64_t size_bytes;
-  const int64_t* dims;  /* rank of them */
-  uint64_t rank;
-  int32_t element_type; /* plx_element_type */
-  int32_t reserved;
-} plx_tensor;
 
 typedef struct plx_run_info {
   size_t struct_size;
@@ -283,6 +311,9 @@ PLX_API plx_status* plx_session_bind_input(plx_session* session, size_t index, c
 PLX_API plx_status* plx_session_bind_input_strings(plx_session* session, size_t index, const int64_t* dims,
                                                    size_t rank, const char* bytes, size_t bytes_size,
                                                    const size_t* offsets);
+/* Binds a value of any kind, which is copied: the only way for what is no tensor. PLX_INVALID_ARGUMENT, naming what is
+ * wanted, if it is not of the input's type. */
+PLX_API plx_status* plx_session_bind_input_value(plx_session* session, size_t index, const plx_value* value);
 /* Has output `index` written to the caller's memory (the plx_tensor and its dims are copied); a run fails with
  * PLX_INVALID_ARGUMENT, naming both shapes, if the output's shape turns out different. tensor NULL gives the output back
  * to the session. */
@@ -290,10 +321,12 @@ PLX_API plx_status* plx_session_bind_output(plx_session* session, size_t index, 
 /* Runs on the calling thread and the pool. Every input must be bound. info may be NULL. */
 PLX_API plx_status* plx_session_run(plx_session* session, plx_run_info* info);
 /* Describes output `index` of the last successful run. data and dims live until the next run, the next
- * plx_session_bind_output, plx_session_set_schedule or the release. */
+ * plx_session_bind_output, plx_session_set_schedule or the release. PLX_UNSUPPORTED for what is no tensor. */
 PLX_API plx_status* plx_session_output(plx_session* session, size_t index, plx_tensor* out_tensor);
 /* Content of a string output: {"strings":[...]}. */
 PLX_API plx_status* plx_session_output_strings(plx_session* session, size_t index, plx_text** out_text);
+/* A copy of output `index` of the last successful run, of whatever kind; PLX_UNSUPPORTED for a sparse tensor. */
+PLX_API plx_status* plx_session_output_value(plx_session* session, size_t index, plx_value** out_value);
 /* What ran where in the last run, and the memory it took:
  * {"runs":3,"units":[{"unit":0,"device":"cpu","threads":2,"worker":0,"start_ns":0,"end_ns":10,"bytes":64}],
  *  "arena_bytes":..,

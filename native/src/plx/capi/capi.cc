@@ -14,6 +14,7 @@
 #include "plx/base/text.h"
 #include "plx/engine/model.h"
 #include "plx/ort/runtime.h"
+#include "plx/ort/value.h"
 #include "plx/partition/plan.h"
 #include "plx/schedule/session.h"
 
@@ -25,6 +26,7 @@ static_assert(static_cast<int>(Code::kInternal) == PLX_INTERNAL && static_cast<i
 static_assert(static_cast<int>(plx::graph::ElementType::kInt4) == PLX_INT4);
 static_assert(static_cast<int>(plx::partition::Units::kNodes) == PLX_UNITS_NODES);
 static_assert(static_cast<int>(plx::partition::Rule::kRelaxed) == PLX_RULE_RELAXED);
+static_assert(static_cast<int>(plx::ort::Content::Kind::kMap) == PLX_KIND_MAP);
 static_assert(sizeof(plx_schedule_entry) == sizeof(plx::schedule::ScheduleEntry));
 
 struct plx_status {
@@ -49,6 +51,9 @@ struct plx_plan {
 };
 struct plx_session {
   std::unique_ptr<plx::schedule::Session> session;
+};
+struct plx_value {
+  std::shared_ptr<const plx::ort::Content> content;
 };
 
 namespace {
@@ -107,6 +112,15 @@ plx_plan* plan_of(const plx::engine::PlanHandle& handle, const std::shared_ptr<p
 
 plx::Status put_text(std::string text, plx_text** out) {
   *out = new plx_text{std::move(text)};
+  return {};
+}
+
+plx::Status put_strings(const std::vector<std::string>& strings, plx_text** out) {
+  return put_text(nlohmann::json{{"strings", strings}}.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace), out);
+}
+
+plx::Status put_value(plx::ort::Content content, plx_value** out) {
+  *out = new plx_value{std::make_shared<const plx::ort::Content>(std::move(content))};
   return {};
 }
 
@@ -370,6 +384,125 @@ plx_status* plx_plan_to_text(plx_plan* plan, plx_text** out_text) {
 size_t plx_plan_unit_count(const plx_plan* plan) { return plan == nullptr ? 0 : plan->plan->units.size(); }
 void plx_plan_release(plx_plan* plan) { delete plan; }
 
+plx_status* plx_value_make_none(plx_value** out_value) {
+  return guarded([&]() -> plx::Status {
+    if (out_value == nullptr) return missing("out_value");
+    return put_value({}, out_value);
+  });
+}
+
+plx_status* plx_value_make_tensor(const plx_tensor* tensor, plx_value** out_value) {
+  return guarded([&]() -> plx::Status {
+    if (tensor == nullptr) return missing("tensor");
+    if (out_value == nullptr) return missing("out_value");
+    auto view = view_of(tensor);
+    if (!view) return view.error();
+    const auto bytes = plx::graph::tensor_bytes(view->element, view->dims);
+    if (!bytes || *bytes > view->size_bytes || (view->data == nullptr && *bytes != 0)) {
+      return fail(Code::kInvalidArgument, "a tensor of ", plx::graph::element_type_name(view->element), " needs ",
+                  bytes ? std::to_string(*bytes) + " bytes" : "another element type or shape", ", and ",
+                  view->data == nullptr ? 0 : view->size_bytes, " bytes were given");
+    }
+    plx::ort::Content content;
+    content.kind = plx::ort::Content::Kind::kTensor;
+    content.element = view->element;
+    content.dims.assign(view->dims.begin(), view->dims.end());
+    if (*bytes != 0) content.bytes.assign(static_cast<const char*>(view->data), *bytes);
+    return put_value(std::move(content), out_value);
+  });
+}
+
+plx_status* plx_value_make_strings(const int64_t* dims, size_t rank, const char* bytes, size_t bytes_size, const size_t* offsets,
+                                   plx_value** out_value) {
+  return guarded([&]() -> plx::Status {
+    if (dims == nullptr && rank != 0) return missing("dims");
+    if (bytes == nullptr && bytes_size != 0) return missing("bytes");
+    if (out_value == nullptr) return missing("out_value");
+    auto content = plx::ort::string_tensor({dims, rank}, {bytes, bytes_size}, offsets);
+    if (!content) return content.error();
+    return put_value(content.take(), out_value);
+  });
+}
+
+plx_status* plx_value_make_sequence(const plx_value* const* elements, size_t count, plx_value** out_value) {
+  return guarded([&]() -> plx::Status {
+    if (elements == nullptr && count != 0) return missing("elements");
+    if (out_value == nullptr) return missing("out_value");
+    plx::ort::Content content;
+    content.kind = plx::ort::Content::Kind::kSequence;
+    for (size_t i = 0; i < count; ++i) {
+      if (elements[i] == nullptr) return missing("an element");
+      content.parts.push_back(elements[i]->content);
+    }
+    return put_value(std::move(content), out_value);
+  });
+}
+
+plx_status* plx_value_make_map(const plx_value* keys, const plx_value* values, plx_value** out_value) {
+  return guarded([&]() -> plx::Status {
+    if (keys == nullptr) return missing("keys");
+    if (values == nullptr) return missing("values");
+    if (out_value == nullptr) return missing("out_value");
+    for (const plx_value* side : {keys, values}) {
+      if (side->content->kind != plx::ort::Content::Kind::kTensor || side->content->dims.size() != 1) {
+        return fail(Code::kInvalidArgument, "a map is made of tensors of one dimension, not of ", plx::ort::text(*side->content));
+      }
+    }
+    if (keys->content->dims != values->content->dims) {
+      return fail(Code::kInvalidArgument, "a map of ", keys->content->dims[0], " keys has as many values, not ", values->content->dims[0]);
+    }
+    plx::ort::Content content;
+    content.kind = plx::ort::Content::Kind::kMap;
+    content.parts = {keys->content, values->content};
+    return put_value(std::move(content), out_value);
+  });
+}
+
+int32_t plx_value_kind(const plx_value* value) { return value == nullptr ? PLX_KIND_NONE : static_cast<int32_t>(value->content->kind); }
+size_t plx_value_count(const plx_value* value) { return value == nullptr ? 0 : value->content->parts.size(); }
+void plx_value_release(plx_value* value) { delete value; }
+
+plx_status* plx_value_part(const plx_value* value, size_t index, plx_value** out_part) {
+  return guarded([&]() -> plx::Status {
+    if (value == nullptr) return missing("value");
+    if (out_part == nullptr) return missing("out_part");
+    const auto& parts = value->content->parts;
+    if (index >= parts.size()) return fail(Code::kInvalidArgument, "there is no part ", index, "; the value has ", parts.size());
+    *out_part = new plx_value{parts[index]};
+    return {};
+  });
+}
+
+plx_status* plx_value_tensor(const plx_value* value, plx_tensor* out_tensor) {
+  return guarded([&]() -> plx::Status {
+    if (value == nullptr) return missing("value");
+    if (out_tensor == nullptr) return missing("out_tensor");
+    const plx::ort::Content& content = *value->content;
+    if (content.kind != plx::ort::Content::Kind::kTensor) {
+      return fail(Code::kInvalidArgument, "the value is ", plx::ort::text(content), ", not a tensor");
+    }
+    *out_tensor = {.data = content.bytes.empty() ? nullptr : const_cast<char*>(content.bytes.data()),
+                   .size_bytes = content.bytes.size(),
+                   .dims = content.dims.data(),
+                   .rank = content.dims.size(),
+                   .element_type = static_cast<int32_t>(content.element),
+                   .reserved = 0};
+    return {};
+  });
+}
+
+plx_status* plx_value_strings(const plx_value* value, plx_text** out_text) {
+  return guarded([&]() -> plx::Status {
+    if (value == nullptr) return missing("value");
+    if (out_text == nullptr) return missing("out_text");
+    const plx::ort::Content& content = *value->content;
+    if (content.kind != plx::ort::Content::Kind::kTensor || content.element != plx::graph::ElementType::kString) {
+      return fail(Code::kInvalidArgument, "the value is ", plx::ort::text(content), ", not a tensor of strings");
+    }
+    return put_strings(content.strings, out_text);
+  });
+}
+
 plx_status* plx_session_create(plx_model* model, plx_plan* plan, const plx_session_options* options, plx_session** out_session) {
   return guarded([&]() -> plx::Status {
     if (model == nullptr) return missing("model");
@@ -425,6 +558,14 @@ plx_status* plx_session_bind_input_strings(plx_session* session, size_t index, c
   });
 }
 
+plx_status* plx_session_bind_input_value(plx_session* session, size_t index, const plx_value* value) {
+  return guarded([&]() -> plx::Status {
+    if (session == nullptr) return missing("session");
+    if (value == nullptr) return missing("value");
+    return session->session->bind_input_value(index, *value->content);
+  });
+}
+
 plx_status* plx_session_bind_output(plx_session* session, size_t index, const plx_tensor* tensor) {
   return guarded([&]() -> plx::Status {
     if (session == nullptr) return missing("session");
@@ -470,7 +611,17 @@ plx_status* plx_session_output_strings(plx_session* session, size_t index, plx_t
     if (out_text == nullptr) return missing("out_text");
     auto strings = session->session->output_strings(index);
     if (!strings) return strings.error();
-    return put_text(nlohmann::json{{"strings", *strings}}.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace), out_text);
+    return put_strings(*strings, out_text);
+  });
+}
+
+plx_status* plx_session_output_value(plx_session* session, size_t index, plx_value** out_value) {
+  return guarded([&]() -> plx::Status {
+    if (session == nullptr) return missing("session");
+    if (out_value == nullptr) return missing("out_value");
+    auto content = session->session->output_value(index);
+    if (!content) return content.error();
+    return put_value(content.take(), out_value);
   });
 }
 

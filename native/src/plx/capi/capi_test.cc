@@ -324,6 +324,114 @@ TEST(Strings, GoInAndOut) {
   EXPECT_EQ(tensor.data, nullptr);
 }
 
+// What a caller sees of a value, with its parts: "[float32 1:4 bytes, none]".
+std::string shown(const plx_value* value) {
+  if (plx_value_kind(value) == PLX_KIND_NONE) return "none";
+  if (plx_value_kind(value) == PLX_KIND_TENSOR) {
+    plx_tensor tensor{};
+    ok(plx_value_tensor(value, &tensor));
+    std::string text = "type " + std::to_string(tensor.element_type) + ":";
+    for (uint64_t i = 0; i < tensor.rank; ++i) text += " " + std::to_string(tensor.dims[i]);
+    if (tensor.element_type == PLX_STRING) return text + text_of([&](plx_text** out) { return plx_value_strings(value, out); });
+    for (uint64_t i = 0; i < tensor.size_bytes / 4; ++i) text += " " + std::to_string(static_cast<const int*>(tensor.data)[i]);
+    return text;
+  }
+  std::string text = plx_value_kind(value) == PLX_KIND_MAP ? "{" : "[";
+  for (size_t i = 0; i < plx_value_count(value); ++i) {
+    plx_value* part = nullptr;
+    ok(plx_value_part(value, i, &part));
+    text += (i == 0 ? "" : ", ") + shown(part);
+    plx_value_release(part);
+  }
+  return text + (plx_value_kind(value) == PLX_KIND_MAP ? "}" : "]");
+}
+
+TEST(Values, DependOnNothing) {
+  int32_t numbers[] = {1, 2};
+  int64_t dims[] = {2};
+  const plx_tensor tensor{numbers, sizeof numbers, dims, 1, PLX_INT32, 0};
+  const size_t offsets[] = {0, 1};
+  plx_value* values[4] = {};
+  ok(plx_value_make_tensor(&tensor, &values[0]));
+  ok(plx_value_make_strings(dims, 1, "ab", 2, offsets, &values[1]));
+  ok(plx_value_make_map(values[1], values[0], &values[2]));
+  ok(plx_value_make_none(&values[3]));
+  plx_value* all = nullptr;
+  ok(plx_value_make_sequence(values, 4, &all));
+  std::fill(numbers, numbers + 2, 9);
+  dims[0] = 9;
+  for (plx_value* value : values) plx_value_release(value);
+  EXPECT_EQ(shown(all), R"([type 6: 2 1 2, type 8: 2{"strings":["a","b"]}, {type 8: 2{"strings":["a","b"]}, type 6: 2 1 2}, none])");
+  plx_value* part = nullptr;
+  expect_error(plx_value_part(all, 4, &part), PLX_INVALID_ARGUMENT, "no part 4");
+  plx_tensor out{};
+  expect_error(plx_value_tensor(all, &out), PLX_INVALID_ARGUMENT, "a sequence of 4");
+  plx_text* text = nullptr;
+  expect_error(plx_value_strings(all, &text), PLX_INVALID_ARGUMENT, "not a tensor of strings");
+  ok(plx_value_part(all, 0, &part));
+  plx_value_release(all);
+  EXPECT_EQ(shown(part), "type 6: 2 1 2");
+  plx_value* map = nullptr;
+  expect_error(plx_value_make_map(part, nullptr, &map), PLX_INVALID_ARGUMENT, "values");
+  plx_value_release(part);
+}
+
+TEST(Values, OfUnequalOrOtherPartsMakeNoMap) {
+  const int64_t numbers[] = {1, 2};
+  const int64_t dims[] = {2, 1};
+  plx_value* two = nullptr;
+  plx_value* one = nullptr;
+  plx_value* matrix = nullptr;
+  plx_value* map = nullptr;
+  plx_tensor tensor{const_cast<int64_t*>(numbers), 16, dims, 1, PLX_INT64, 0};
+  ok(plx_value_make_tensor(&tensor, &two));
+  tensor.rank = 2;
+  ok(plx_value_make_tensor(&tensor, &matrix));
+  tensor.dims = dims + 1;
+  tensor.rank = 1;
+  ok(plx_value_make_tensor(&tensor, &one));
+  expect_error(plx_value_make_map(two, one, &map), PLX_INVALID_ARGUMENT, "2 keys");
+  expect_error(plx_value_make_map(two, matrix, &map), PLX_INVALID_ARGUMENT, "int64[2,1]");
+  tensor.size_bytes = 7;
+  expect_error(plx_value_make_tensor(&tensor, &map), PLX_INVALID_ARGUMENT, "needs 8 bytes, and 7");
+  EXPECT_EQ(map, nullptr);
+  for (plx_value* value : {one, two, matrix}) plx_value_release(value);
+}
+
+TEST(Values, GoInAndOut) {
+  using namespace graph::testing;
+  graph::testing::Model m;
+  const auto list = sequence_of(tensor_type(graph::ElementType::kInt32));
+  m.input("list", list).input("x", graph::ElementType::kInt32, {"n"});
+  m.node("SequenceInsert", {"list", "x"}, {"longer"}).output("longer", list).output("x", graph::ElementType::kInt32, {"n"});
+  Handles h;
+  h.load(m.bytes());
+  h.make_plan(PLX_UNITS_NODES);
+  h.make_session();
+  int32_t numbers[] = {1, 2};
+  const int64_t dims[] = {2};
+  const plx_tensor tensor{numbers, sizeof numbers, dims, 1, PLX_INT32, 0};
+  plx_value* list_value = nullptr;
+  ok(plx_value_make_sequence(nullptr, 0, &list_value));
+  ok(plx_session_bind_input_value(h.session, 0, list_value));
+  plx_value_release(list_value);
+  ok(plx_session_bind_input(h.session, 1, &tensor));
+  plx_value* output = nullptr;
+  expect_error(plx_session_output_value(h.session, 0, &output), PLX_INVALID_ARGUMENT, "run the session first");
+  for (int run = 0; run < 2; ++run) {
+    ok(plx_session_run(h.session, nullptr));
+    ok(plx_session_output_value(h.session, 0, &output));
+    EXPECT_EQ(shown(output), "[type 6: 2 1 2]");
+    plx_value_release(std::exchange(output, nullptr));
+  }
+  plx_tensor none{};
+  expect_error(plx_session_output(h.session, 0, &none), PLX_UNSUPPORTED, "plx_session_output_value");
+  ok(plx_session_output_value(h.session, 1, &output));
+  plx_session_release(std::exchange(h.session, nullptr));
+  EXPECT_EQ(shown(output), "type 6: 2 1 2");
+  plx_value_release(output);
+}
+
 TEST(EmptyTensors, HaveNoAddress) {
   Handles h;
   h.load(model_bytes());

@@ -18,7 +18,7 @@ struct GraphProto { enum : uint32_t { kNode = 1, kName = 2, kInitializer = 5, kI
 struct NodeProto { enum : uint32_t { kInput = 1, kOutput = 2, kName = 3, kOpType = 4, kAttribute = 5, kDomain = 7,
                                      kOverload = 8 }; };
 struct Attribute { enum : uint32_t { kName = 1, kF = 2, kI = 3, kS = 4, kT = 5, kG = 6, kFloats = 7, kInts = 8,
-                                     kStrings = 9, kTensors = 10, kGraphs = 11, kType = 20, kRefName = 21,
+                                     kStrings = 9, kTensors = 10, kGraphs = 11, kTypeProto = 14, kType = 20, kRefName = 21,
                                      kSparseTensor = 22, kSparseTensors = 23 }; };
 struct FunctionProto { enum : uint32_t { kName = 1, kNode = 7, kDomain = 10, kAttribute = 11, kOverload = 13 }; };
 struct ValueInfo { enum : uint32_t { kName = 1, kType = 2 }; };

@@ -346,17 +346,6 @@ Result<Inferred> infer(const std::shared_ptr<Runtime>& runtime, const graph::Gra
   graph::Part part = graph::write_part(graph, nodes, graph.inputs, made, write);
   part.bytes += rank_outputs(graph, doubtful);
 
-  SessionSpec spec;
-  spec.source.name = graph.name.empty() ? "model" : graph.name;
-  spec.source.bytes = part.bytes;
-  spec.source.base_directory = base_directory;
-  spec.settings = &settings;
-  spec.level = ORT_ENABLE_BASIC;
-  spec.prepack = false;
-  spec.pool = false;
-  auto session = make_session(runtime, spec);
-  if (!session) return session.error();
-
   Inferred result;
   result.types.resize(graph.values.size());
   result.shapes = std::move(inputs);
@@ -370,6 +359,19 @@ Result<Inferred> infer(const std::shared_ptr<Runtime>& runtime, const graph::Gra
     }
     if (result.shapes[i]) result.partial[i] = result.shapes[i]->dims;
   }
+  if (nodes.empty()) return result;  // all of it folded to constants: ONNX Runtime makes no session of that
+
+  SessionSpec spec;
+  spec.source.name = graph.name.empty() ? "model" : graph.name;
+  spec.source.bytes = part.bytes;
+  spec.source.base_directory = base_directory;
+  spec.settings = &settings;
+  spec.level = ORT_ENABLE_BASIC;
+  spec.prepack = false;
+  spec.pool = false;
+  auto session = make_session(runtime, spec);
+  if (!session) return session.error();
+
   const TypeDescriber describer(api);
   for (size_t i = 0; i < made.size() + doubtful.size(); ++i) {
     OrtTypeInfo* raw = nullptr;

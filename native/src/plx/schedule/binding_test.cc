@@ -270,7 +270,7 @@ TEST(BindInput, RefusesWhatIsNoTensor) {
   Loaded loaded(m.bytes());
   const auto session = loaded.session(Units::kWhole);
   const Tensor x = noise({2}, 1);
-  expect_error(bind(*session, 0, x), Code::kUnsupported, {"'list'", "sequence"});
+  expect_error(bind(*session, 0, x), Code::kInvalidArgument, {"'list'", "sequence(float32)", "not a tensor"});
 }
 
 TEST(BindStrings, RefusesWhatDoesNotFit) {
@@ -343,7 +343,7 @@ TEST(ReadOutput, NeedsARunAndAnOutputThatIsThere) {
   expect_error(status_of(session->output_strings(0)), Code::kInvalidArgument, {"'y'", "float32"});
 }
 
-TEST(ReadOutput, OfASequenceIsUnsupported) {
+TEST(ReadOutput, OfASequenceAsATensorIsUnsupported) {
   Model m;
   m.input("x", kFloat, {"n"})
       .node("Abs", {"x"}, {"a"})

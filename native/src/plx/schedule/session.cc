@@ -48,6 +48,7 @@ struct Session::Impl final : Executor::Work {
     Width width = Width::kWide;
     std::vector<int> roots;  // root slots it reads or writes, each once
     // The arguments of a unit's run:
+    std::vector<const char*> names;  // of the inputs, filled by each run where one may be absent; else empty
     std::vector<const OrtValue*> inputs;
     std::vector<OrtValue*> outputs, preset;
   };
@@ -60,7 +61,6 @@ struct Session::Impl final : Executor::Work {
     ort::Value value;
     std::vector<int64_t> dims;
     graph::ElementType element = graph::ElementType::kUndefined;
-    void* data = nullptr;
   };
   struct Output {
     // Bound by the caller:
@@ -210,6 +210,9 @@ struct Session::Impl final : Executor::Work {
           touch(s);  // what nobody reads still needs its bytes while it is written
         }
         order[i].inputs.resize(unit.inputs.size());
+        const bool may_be_absent = std::any_of(unit.inputs.begin(), unit.inputs.end(),
+                                               [&](int s) { return value_of(s).type.kind == graph::Kind::kOptional; });
+        if (may_be_absent) order[i].names.resize(unit.inputs.size());
         order[i].outputs.resize(unit.outputs.size());
         order[i].preset.resize(unit.outputs.size());
       }
@@ -420,8 +423,23 @@ struct Session::Impl final : Executor::Work {
   }
 
   OrtStatus* call(Step& step, const CompiledPlan::Unit& unit) {
-    return api.Run(step.session, run_options, unit.input_names.data(), step.inputs.data(), unit.inputs.size(),
-                   unit.output_names.data(), unit.outputs.size(), step.outputs.data());
+    const char* const* names = unit.input_names.data();
+    size_t given = unit.inputs.size();
+    if (!step.names.empty()) {
+      // An optional without content is left out: ONNX Runtime would look into it.
+      given = 0;
+      for (size_t i = 0; i < unit.inputs.size(); ++i) {
+        const OrtValue* value = current[unit.inputs[i]];
+        int has_value = 0;
+        if (OrtStatus* status = api.HasValue(value, &has_value)) return status;
+        if (has_value == 0) continue;
+        step.names[given] = unit.input_names[i];
+        step.inputs[given++] = value;
+      }
+      names = step.names.data();
+    }
+    return api.Run(step.session, run_options, names, step.inputs.data(), given, unit.output_names.data(), unit.outputs.size(),
+                   step.outputs.data());
   }
 
   // After a rerun without presets: outputs that differ from what was preset are unsettled; the rest move where they belong.
@@ -453,13 +471,17 @@ struct Session::Impl final : Executor::Work {
     return status;
   }
 
+  // Nothing for what is no tensor.
   std::optional<graph::Shape> shape_of(const OrtValue* value) const {
+    int has_value = 0;  // an optional tensor without content counts as a tensor, and is none to look into
     int is_tensor = 0;
-    if (OrtStatus* s = api.IsTensor(value, &is_tensor)) {
-      api.ReleaseStatus(s);
+    OrtStatus* asked = api.HasValue(value, &has_value);
+    if (asked == nullptr) asked = api.IsTensor(value, &is_tensor);
+    if (asked != nullptr) {
+      api.ReleaseStatus(asked);
       return std::nullopt;
     }
-    if (is_tensor == 0) return std::nullopt;
+    if (has_value == 0 || is_tensor == 0) return std::nullopt;
     OrtTensorTypeAndShapeInfo* info = nullptr;
     if (OrtStatus* s = api.GetTensorTypeAndShape(value, &info)) {
       api.ReleaseStatus(s);
@@ -563,6 +585,44 @@ struct Session::Impl final : Executor::Work {
       return runtime->check(status, "cannot describe a tensor").error();
     }
     return ort::Value(runtime, value, api.ReleaseValue);
+  }
+
+  // ---- inputs ----
+  Status check_index(size_t index) const {
+    if (index < inputs.size()) return {};
+    return fail(Code::kInvalidArgument, "there is no input ", index, "; the model has ", inputs.size());
+  }
+
+  // Whether a tensor can be this input. Of an optional only ONNX Runtime knows what is inside, and says so in the run.
+  Status check_tensor(const graph::Value& declared, graph::ElementType element, std::span<const int64_t> dims) const {
+    const graph::Type& type = declared.type;
+    if (type.kind != graph::Kind::kTensor && type.kind != graph::Kind::kOptional && type.kind != graph::Kind::kUnknown) {
+      return fail(Code::kInvalidArgument, "input '", declared.name, "' wants ", ort::type_text(type.proto), ", not a tensor");
+    }
+    if (type.element != graph::ElementType::kUndefined && element != type.element) {
+      return fail(Code::kInvalidArgument, "input '", declared.name, "' wants ", graph::element_type_name(type.element), ", not ",
+                  element == graph::ElementType::kString ? "strings" : graph::element_type_name(element));
+    }
+    if (!type.shape) return {};
+    bool fits = type.shape->size() == dims.size();
+    for (size_t i = 0; fits && i < dims.size(); ++i) {
+      const graph::Dim& dim = (*type.shape)[i];
+      fits = !dim.known() || dim.size == dims[i];
+    }
+    if (fits) return {};
+    return fail(Code::kInvalidArgument, "input '", declared.name, "' wants the shape ", text(*type.shape), ", not ", text(dims));
+  }
+
+  void hold(size_t index, ort::Value value, graph::ElementType element, std::span<const int64_t> dims) {
+    Input& input = inputs[index];
+    for (Output& output : outputs) {
+      if (output.value == input.value.get()) output.value = nullptr;  // handed out as it came, and gone now
+    }
+    if (!input.value || !std::equal(input.dims.begin(), input.dims.end(), dims.begin(), dims.end())) shapes_changed = true;
+    input.value = std::move(value);
+    input.dims.assign(dims.begin(), dims.end());
+    input.element = element;
+    ++binding_epoch;
   }
 
   // ---- planned memory ----
@@ -669,6 +729,12 @@ struct Session::Impl final : Executor::Work {
   }
 
   // ---- results ----
+  Status check_output(size_t index) const {
+    if (index >= outputs.size()) return fail(Code::kInvalidArgument, "there is no output ", index, "; the model has ", outputs.size());
+    if (has_run) return {};
+    return fail(Code::kInvalidArgument, "output '", value_of(compiled->outputs()[index]).name, "' is not there yet: run the session first");
+  }
+
   std::vector<UnitRun> last_run() const {
     std::vector<UnitRun> list;
     int64_t origin = INT64_MAX;
@@ -835,26 +901,9 @@ Status Session::set_schedule(Schedule schedule) {
 Status Session::bind_input(size_t index, const TensorView& tensor) {
   Impl& m = *impl_;
   const std::lock_guard lock(m.mutex);
-  if (index >= m.inputs.size()) return fail(Code::kInvalidArgument, "there is no input ", index, "; the model has ", m.inputs.size());
+  if (auto s = m.check_index(index); !s) return s;
   const graph::Value& declared = m.value_of(m.compiled->inputs()[index]);
-  const graph::Type& type = declared.type;
-  if (type.kind != graph::Kind::kTensor && type.kind != graph::Kind::kUnknown) {
-    return fail(Code::kUnsupported, "input '", declared.name, "' is a ", graph::kind_name(type.kind), "; only tensors can be bound");
-  }
-  if (type.element != graph::ElementType::kUndefined && tensor.element != type.element) {
-    return fail(Code::kInvalidArgument, "input '", declared.name, "' wants ", graph::element_type_name(type.element), ", not ",
-                graph::element_type_name(tensor.element));
-  }
-  if (type.shape) {
-    bool fits = type.shape->size() == tensor.dims.size();
-    for (size_t i = 0; fits && i < tensor.dims.size(); ++i) {
-      const graph::Dim& dim = (*type.shape)[i];
-      fits = !dim.known() || dim.size == tensor.dims[i];
-    }
-    if (!fits) {
-      return fail(Code::kInvalidArgument, "input '", declared.name, "' wants the shape ", text(*type.shape), ", not ", text(tensor.dims));
-    }
-  }
+  if (auto s = m.check_tensor(declared, tensor.element, tensor.dims); !s) return s;
   const auto bytes = graph::tensor_bytes(tensor.element, tensor.dims);
   if (!bytes) return fail(Code::kInvalidArgument, "input '", declared.name, "' cannot have the shape ", text(tensor.dims), " of ",
                           graph::element_type_name(tensor.element));
@@ -864,63 +913,43 @@ Status Session::bind_input(size_t index, const TensorView& tensor) {
   }
   auto value = m.tensor_at(tensor.data, tensor.element, tensor.dims);
   if (!value) return value.error();
-  Impl::Input& input = m.inputs[index];
-  if (!input.value || !std::equal(input.dims.begin(), input.dims.end(), tensor.dims.begin(), tensor.dims.end())) m.shapes_changed = true;
-  input.value = value.take();
-  input.dims.assign(tensor.dims.begin(), tensor.dims.end());
-  input.element = tensor.element;
-  input.data = tensor.data;
-  ++m.binding_epoch;
+  m.hold(index, value.take(), tensor.element, tensor.dims);
   return {};
 }
 
 Status Session::bind_input_strings(size_t index, std::span<const int64_t> dims, std::string_view bytes, const size_t* offsets) {
+  const Impl& m = *impl_;
+  if (auto s = m.check_index(index); !s) return s;
+  auto content = ort::string_tensor(dims, bytes, offsets);
+  if (!content) {
+    return fail(content.error().code, "input '", m.value_of(m.compiled->inputs()[index]).name, "': ", content.error().message);
+  }
+  return bind_input_value(index, *content);
+}
+
+Status Session::bind_input_value(size_t index, const ort::Content& content) {
   Impl& m = *impl_;
   const std::lock_guard lock(m.mutex);
-  if (index >= m.inputs.size()) return fail(Code::kInvalidArgument, "there is no input ", index, "; the model has ", m.inputs.size());
+  if (auto s = m.check_index(index); !s) return s;
   const graph::Value& declared = m.value_of(m.compiled->inputs()[index]);
-  if (declared.type.element != graph::ElementType::kString) {
-    return fail(Code::kInvalidArgument, "input '", declared.name, "' wants ", graph::element_type_name(declared.type.element), ", not strings");
+  if (content.kind == ort::Content::Kind::kTensor) {
+    if (auto s = m.check_tensor(declared, content.element, content.dims); !s) return s;
   }
-  uint64_t count = 1;
-  for (const int64_t dim : dims) {
-    if (dim < 0 || __builtin_mul_overflow(count, static_cast<uint64_t>(dim), &count)) {
-      return fail(Code::kInvalidArgument, "input '", declared.name, "' cannot have the shape ", text(dims));
+  if (content.kind == ort::Content::Kind::kNone) {
+    // ONNX Runtime's Identity dereferences what is not there and takes the process along.
+    for (const graph::NodeId reader : declared.consumers) {
+      const graph::Node& node = m.compiled->subject().graph->nodes[reader];
+      if (node.op_type != "Identity" || !node.domain.empty()) continue;
+      return fail(Code::kUnsupported, "input '", declared.name, "' without content would crash ONNX Runtime's Identity '", node.name,
+                  "': take the Identity out of the model");
     }
   }
-  if (declared.type.shape) {
-    bool fits = declared.type.shape->size() == dims.size();
-    for (size_t i = 0; fits && i < dims.size(); ++i) {
-      const graph::Dim& dim = (*declared.type.shape)[i];
-      fits = !dim.known() || dim.size == dims[i];
-    }
-    if (!fits) {
-      return fail(Code::kInvalidArgument, "input '", declared.name, "' wants the shape ", text(*declared.type.shape), ", not ", text(dims));
-    }
+  auto value = ort::make_value(m.runtime, content, declared.type.proto);
+  if (!value) {
+    value.error().message = "input '" + declared.name + "': " + value.error().message;
+    return value.error();
   }
-  if (count != 0 && offsets == nullptr) return fail(Code::kInvalidArgument, "the strings of input '", declared.name, "' have no offsets");
-  OrtValue* raw = nullptr;
-  if (auto s = m.runtime->check(m.api.CreateTensorAsOrtValue(m.runtime->allocator(), dims.data(), dims.size(),
-                                                             ONNX_TENSOR_ELEMENT_DATA_TYPE_STRING, &raw),
-                                "cannot make a string tensor"); !s) return s;
-  ort::Value value(m.runtime, raw, m.api.ReleaseValue);
-  for (uint64_t i = 0; i < count; ++i) {
-    const size_t end = i + 1 < count ? offsets[i + 1] : bytes.size();
-    if (offsets[i] > end || end > bytes.size()) return fail(Code::kInvalidArgument, "the strings of input '", declared.name, "' have offsets out of order");
-    const size_t length = end - offsets[i];
-    char* place = nullptr;
-    if (auto s = m.runtime->check(m.api.GetResizedStringTensorElementBuffer(raw, i, length, &place), "cannot fill a string tensor"); !s) return s;
-    if (length != 0) std::memcpy(place, bytes.data() + offsets[i], length);
-  }
-  Impl::Input& input = m.inputs[index];
-  for (Impl::Output& output : m.outputs) {
-    if (output.value == input.value.get()) output.value = nullptr;  // handed out as it came, and gone now
-  }
-  input.value = std::move(value);
-  input.dims.assign(dims.begin(), dims.end());
-  input.element = graph::ElementType::kString;
-  m.shapes_changed = true;
-  ++m.binding_epoch;
+  m.hold(index, value.take(), content.element, content.dims);
   return {};
 }
 
@@ -968,36 +997,34 @@ uint64_t Session::outputs_generation() const {
 Result<TensorView> Session::output(size_t index) {
   Impl& m = *impl_;
   const std::lock_guard lock(m.mutex);
-  if (index >= m.outputs.size()) return fail(Code::kInvalidArgument, "there is no output ", index, "; the model has ", m.outputs.size());
-  const std::string& name = m.value_of(m.compiled->outputs()[index]).name;
-  if (!m.has_run) return fail(Code::kInvalidArgument, "output '", name, "' is not there yet: run the session first");
+  if (auto s = m.check_output(index); !s) return s.error();
   if (m.outputs[index].view.element == graph::ElementType::kUndefined) {
-    return fail(Code::kUnsupported, "output '", name, "' is not a tensor; only tensors can be read");
+    return fail(Code::kUnsupported, "output '", m.value_of(m.compiled->outputs()[index]).name,
+                "' is not a tensor: read it as a value (plx_session_output_value)");
   }
   return m.outputs[index].view;
 }
 
-Result<std::vector<std::string>> Session::output_strings(size_t index) {
-  auto view = output(index);
-  if (!view) return view.error();
+Result<ort::Content> Session::output_value(size_t index) {
   Impl& m = *impl_;
   const std::lock_guard lock(m.mutex);
+  if (auto s = m.check_output(index); !s) return s.error();
   const std::string& name = m.value_of(m.compiled->outputs()[index]).name;
-  if (view->element != graph::ElementType::kString) {
-    return fail(Code::kInvalidArgument, "output '", name, "' holds ", graph::element_type_name(view->element), ", not strings");
-  }
   const OrtValue* value = m.outputs[index].value;
   if (value == nullptr) return fail(Code::kInvalidArgument, "output '", name, "' is not there any more: run the session first");
-  size_t count = 1;
-  for (const int64_t dim : view->dims) count *= static_cast<size_t>(dim);
-  std::vector<std::string> strings(count);
-  for (size_t i = 0; i < count; ++i) {
-    size_t length = 0;
-    if (auto s = m.runtime->check(m.api.GetStringTensorElementLength(value, i, &length), "cannot read '" + name + "'"); !s) return s.error();
-    strings[i].resize(length);
-    if (auto s = m.runtime->check(m.api.GetStringTensorElement(value, length, i, strings[i].data()), "cannot read '" + name + "'"); !s) return s.error();
+  auto content = ort::read_value(m.runtime, value);
+  if (!content) content.error().message = "output '" + name + "' " + content.error().message;
+  return content;
+}
+
+Result<std::vector<std::string>> Session::output_strings(size_t index) {
+  auto content = output_value(index);
+  if (!content) return content.error();
+  if (content->kind != ort::Content::Kind::kTensor || content->element != graph::ElementType::kString) {
+    const std::string& name = impl_->value_of(impl_->compiled->outputs()[index]).name;
+    return fail(Code::kInvalidArgument, "output '", name, "' holds ", ort::text(*content), ", not strings");
   }
-  return strings;
+  return std::move(content->strings);
 }
 
 std::vector<UnitRun> Session::last_run() const {

@@ -29,6 +29,7 @@
 
 #include "plx/base/result.h"
 #include "plx/memory/arena.h"
+#include "plx/ort/value.h"
 #include "plx/schedule/compiled_plan.h"
 #include "plx/schedule/schedule.h"
 
@@ -66,6 +67,8 @@ class Session {
   Status set_schedule(Schedule schedule);
   Status bind_input(size_t index, const TensorView& tensor);
   Status bind_input_strings(size_t index, std::span<const int64_t> dims, std::string_view bytes, const size_t* offsets);
+  // A value of any kind, which is copied.
+  Status bind_input_value(size_t index, const ort::Content& content);
   // data null: back to memory of the session's own.
   Status bind_output(size_t index, const TensorView& tensor);
   // stop: see above; may be null.
@@ -75,6 +78,8 @@ class Session {
   // Until the next run, bind or the end of the session.
   Result<TensorView> output(size_t index);
   Result<std::vector<std::string>> output_strings(size_t index);
+  // A copy of an output of any kind.
+  Result<ort::Content> output_value(size_t index);
   // In the schedule's order.
   std::vector<UnitRun> last_run() const;
   std::string report_json() const;

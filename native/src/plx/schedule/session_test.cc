@@ -36,6 +36,16 @@ TEST(Results, OfControlFlowThatReadsOuterValues) {
   expect_plain_results(control_flow(), runs);
 }
 
+// All passes done, no node is left and no unit runs.
+TEST(Results, OfModelsThatAreConstants) {
+  Model sizes;
+  sizes.input("x", kFloat, {3, 4}).node("Shape", {"x"}, {"y"}).output("y", kInt, {2});
+  expect_plain_results(sizes.bytes(), {{noise({3, 4}, 1)}});
+  Model constant;
+  constant.node("Constant", {}, {"y"}, {attr("value", tensor<float>({2}, {1, 2}))}).output("y", kFloat, {2});
+  expect_plain_results(constant.bytes(), {{}});
+}
+
 TEST(Results, WhoseSizeDependsOnTheData) {
   expect_plain_results(non_zero(), {{noise({16}, 1)},
                                     {noise({16}, 2)},

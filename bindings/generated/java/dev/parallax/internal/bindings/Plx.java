@@ -1856,6 +1856,693 @@ public class Plx {
            throw new AssertionError("should not reach here", ex$);
         }
     }
+    private static final int PLX_KIND_NONE = (int)0L;
+    /**
+     * {@snippet lang=c :
+     * enum plx_kind.PLX_KIND_NONE = 0
+     * }
+     */
+    public static int PLX_KIND_NONE() {
+        return PLX_KIND_NONE;
+    }
+    private static final int PLX_KIND_TENSOR = (int)1L;
+    /**
+     * {@snippet lang=c :
+     * enum plx_kind.PLX_KIND_TENSOR = 1
+     * }
+     */
+    public static int PLX_KIND_TENSOR() {
+        return PLX_KIND_TENSOR;
+    }
+    private static final int PLX_KIND_SEQUENCE = (int)2L;
+    /**
+     * {@snippet lang=c :
+     * enum plx_kind.PLX_KIND_SEQUENCE = 2
+     * }
+     */
+    public static int PLX_KIND_SEQUENCE() {
+        return PLX_KIND_SEQUENCE;
+    }
+    private static final int PLX_KIND_MAP = (int)3L;
+    /**
+     * {@snippet lang=c :
+     * enum plx_kind.PLX_KIND_MAP = 3
+     * }
+     */
+    public static int PLX_KIND_MAP() {
+        return PLX_KIND_MAP;
+    }
+
+    private static class plx_value_make_none {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Plx.C_POINTER,
+            Plx.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = Plx.findOrThrow("plx_value_make_none");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * plx_status *plx_value_make_none(plx_value **out_value)
+     * }
+     */
+    public static FunctionDescriptor plx_value_make_none$descriptor() {
+        return plx_value_make_none.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * plx_status *plx_value_make_none(plx_value **out_value)
+     * }
+     */
+    public static MethodHandle plx_value_make_none$handle() {
+        return plx_value_make_none.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * plx_status *plx_value_make_none(plx_value **out_value)
+     * }
+     */
+    public static MemorySegment plx_value_make_none$address() {
+        return plx_value_make_none.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * plx_status *plx_value_make_none(plx_value **out_value)
+     * }
+     */
+    public static MemorySegment plx_value_make_none(MemorySegment out_value) {
+        var mh$ = plx_value_make_none.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("plx_value_make_none", out_value);
+            }
+            return (MemorySegment)mh$.invokeExact(out_value);
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class plx_value_make_tensor {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Plx.C_POINTER,
+            Plx.C_POINTER,
+            Plx.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = Plx.findOrThrow("plx_value_make_tensor");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * plx_status *plx_value_make_tensor(const plx_tensor *tensor, plx_value **out_value)
+     * }
+     */
+    public static FunctionDescriptor plx_value_make_tensor$descriptor() {
+        return plx_value_make_tensor.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * plx_status *plx_value_make_tensor(const plx_tensor *tensor, plx_value **out_value)
+     * }
+     */
+    public static MethodHandle plx_value_make_tensor$handle() {
+        return plx_value_make_tensor.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * plx_status *plx_value_make_tensor(const plx_tensor *tensor, plx_value **out_value)
+     * }
+     */
+    public static MemorySegment plx_value_make_tensor$address() {
+        return plx_value_make_tensor.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * plx_status *plx_value_make_tensor(const plx_tensor *tensor, plx_value **out_value)
+     * }
+     */
+    public static MemorySegment plx_value_make_tensor(MemorySegment tensor, MemorySegment out_value) {
+        var mh$ = plx_value_make_tensor.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("plx_value_make_tensor", tensor, out_value);
+            }
+            return (MemorySegment)mh$.invokeExact(tensor, out_value);
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class plx_value_make_strings {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Plx.C_POINTER,
+            Plx.C_POINTER,
+            Plx.C_LONG,
+            Plx.C_POINTER,
+            Plx.C_LONG,
+            Plx.C_POINTER,
+            Plx.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = Plx.findOrThrow("plx_value_make_strings");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * plx_status *plx_value_make_strings(const int64_t *dims, size_t rank, const char *bytes, size_t bytes_size, const size_t *offsets, plx_value **out_value)
+     * }
+     */
+    public static FunctionDescriptor plx_value_make_strings$descriptor() {
+        return plx_value_make_strings.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * plx_status *plx_value_make_strings(const int64_t *dims, size_t rank, const char *bytes, size_t bytes_size, const size_t *offsets, plx_value **out_value)
+     * }
+     */
+    public static MethodHandle plx_value_make_strings$handle() {
+        return plx_value_make_strings.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * plx_status *plx_value_make_strings(const int64_t *dims, size_t rank, const char *bytes, size_t bytes_size, const size_t *offsets, plx_value **out_value)
+     * }
+     */
+    public static MemorySegment plx_value_make_strings$address() {
+        return plx_value_make_strings.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * plx_status *plx_value_make_strings(const int64_t *dims, size_t rank, const char *bytes, size_t bytes_size, const size_t *offsets, plx_value **out_value)
+     * }
+     */
+    public static MemorySegment plx_value_make_strings(MemorySegment dims, long rank, MemorySegment bytes, long bytes_size, MemorySegment offsets, MemorySegment out_value) {
+        var mh$ = plx_value_make_strings.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("plx_value_make_strings", dims, rank, bytes, bytes_size, offsets, out_value);
+            }
+            return (MemorySegment)mh$.invokeExact(dims, rank, bytes, bytes_size, offsets, out_value);
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class plx_value_make_sequence {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Plx.C_POINTER,
+            Plx.C_POINTER,
+            Plx.C_LONG,
+            Plx.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = Plx.findOrThrow("plx_value_make_sequence");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * plx_status *plx_value_make_sequence(const plx_value *const *elements, size_t count, plx_value **out_value)
+     * }
+     */
+    public static FunctionDescriptor plx_value_make_sequence$descriptor() {
+        return plx_value_make_sequence.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * plx_status *plx_value_make_sequence(const plx_value *const *elements, size_t count, plx_value **out_value)
+     * }
+     */
+    public static MethodHandle plx_value_make_sequence$handle() {
+        return plx_value_make_sequence.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * plx_status *plx_value_make_sequence(const plx_value *const *elements, size_t count, plx_value **out_value)
+     * }
+     */
+    public static MemorySegment plx_value_make_sequence$address() {
+        return plx_value_make_sequence.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * plx_status *plx_value_make_sequence(const plx_value *const *elements, size_t count, plx_value **out_value)
+     * }
+     */
+    public static MemorySegment plx_value_make_sequence(MemorySegment elements, long count, MemorySegment out_value) {
+        var mh$ = plx_value_make_sequence.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("plx_value_make_sequence", elements, count, out_value);
+            }
+            return (MemorySegment)mh$.invokeExact(elements, count, out_value);
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class plx_value_make_map {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Plx.C_POINTER,
+            Plx.C_POINTER,
+            Plx.C_POINTER,
+            Plx.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = Plx.findOrThrow("plx_value_make_map");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * plx_status *plx_value_make_map(const plx_value *keys, const plx_value *values, plx_value **out_value)
+     * }
+     */
+    public static FunctionDescriptor plx_value_make_map$descriptor() {
+        return plx_value_make_map.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * plx_status *plx_value_make_map(const plx_value *keys, const plx_value *values, plx_value **out_value)
+     * }
+     */
+    public static MethodHandle plx_value_make_map$handle() {
+        return plx_value_make_map.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * plx_status *plx_value_make_map(const plx_value *keys, const plx_value *values, plx_value **out_value)
+     * }
+     */
+    public static MemorySegment plx_value_make_map$address() {
+        return plx_value_make_map.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * plx_status *plx_value_make_map(const plx_value *keys, const plx_value *values, plx_value **out_value)
+     * }
+     */
+    public static MemorySegment plx_value_make_map(MemorySegment keys, MemorySegment values, MemorySegment out_value) {
+        var mh$ = plx_value_make_map.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("plx_value_make_map", keys, values, out_value);
+            }
+            return (MemorySegment)mh$.invokeExact(keys, values, out_value);
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class plx_value_kind {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Plx.C_INT,
+            Plx.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = Plx.findOrThrow("plx_value_kind");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * int32_t plx_value_kind(const plx_value *value)
+     * }
+     */
+    public static FunctionDescriptor plx_value_kind$descriptor() {
+        return plx_value_kind.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * int32_t plx_value_kind(const plx_value *value)
+     * }
+     */
+    public static MethodHandle plx_value_kind$handle() {
+        return plx_value_kind.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * int32_t plx_value_kind(const plx_value *value)
+     * }
+     */
+    public static MemorySegment plx_value_kind$address() {
+        return plx_value_kind.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * int32_t plx_value_kind(const plx_value *value)
+     * }
+     */
+    public static int plx_value_kind(MemorySegment value) {
+        var mh$ = plx_value_kind.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("plx_value_kind", value);
+            }
+            return (int)mh$.invokeExact(value);
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class plx_value_count {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Plx.C_LONG,
+            Plx.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = Plx.findOrThrow("plx_value_count");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * size_t plx_value_count(const plx_value *value)
+     * }
+     */
+    public static FunctionDescriptor plx_value_count$descriptor() {
+        return plx_value_count.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * size_t plx_value_count(const plx_value *value)
+     * }
+     */
+    public static MethodHandle plx_value_count$handle() {
+        return plx_value_count.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * size_t plx_value_count(const plx_value *value)
+     * }
+     */
+    public static MemorySegment plx_value_count$address() {
+        return plx_value_count.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * size_t plx_value_count(const plx_value *value)
+     * }
+     */
+    public static long plx_value_count(MemorySegment value) {
+        var mh$ = plx_value_count.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("plx_value_count", value);
+            }
+            return (long)mh$.invokeExact(value);
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class plx_value_part {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Plx.C_POINTER,
+            Plx.C_POINTER,
+            Plx.C_LONG,
+            Plx.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = Plx.findOrThrow("plx_value_part");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * plx_status *plx_value_part(const plx_value *value, size_t index, plx_value **out_part)
+     * }
+     */
+    public static FunctionDescriptor plx_value_part$descriptor() {
+        return plx_value_part.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * plx_status *plx_value_part(const plx_value *value, size_t index, plx_value **out_part)
+     * }
+     */
+    public static MethodHandle plx_value_part$handle() {
+        return plx_value_part.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * plx_status *plx_value_part(const plx_value *value, size_t index, plx_value **out_part)
+     * }
+     */
+    public static MemorySegment plx_value_part$address() {
+        return plx_value_part.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * plx_status *plx_value_part(const plx_value *value, size_t index, plx_value **out_part)
+     * }
+     */
+    public static MemorySegment plx_value_part(MemorySegment value, long index, MemorySegment out_part) {
+        var mh$ = plx_value_part.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("plx_value_part", value, index, out_part);
+            }
+            return (MemorySegment)mh$.invokeExact(value, index, out_part);
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class plx_value_tensor {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Plx.C_POINTER,
+            Plx.C_POINTER,
+            Plx.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = Plx.findOrThrow("plx_value_tensor");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * plx_status *plx_value_tensor(const plx_value *value, plx_tensor *out_tensor)
+     * }
+     */
+    public static FunctionDescriptor plx_value_tensor$descriptor() {
+        return plx_value_tensor.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * plx_status *plx_value_tensor(const plx_value *value, plx_tensor *out_tensor)
+     * }
+     */
+    public static MethodHandle plx_value_tensor$handle() {
+        return plx_value_tensor.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * plx_status *plx_value_tensor(const plx_value *value, plx_tensor *out_tensor)
+     * }
+     */
+    public static MemorySegment plx_value_tensor$address() {
+        return plx_value_tensor.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * plx_status *plx_value_tensor(const plx_value *value, plx_tensor *out_tensor)
+     * }
+     */
+    public static MemorySegment plx_value_tensor(MemorySegment value, MemorySegment out_tensor) {
+        var mh$ = plx_value_tensor.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("plx_value_tensor", value, out_tensor);
+            }
+            return (MemorySegment)mh$.invokeExact(value, out_tensor);
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class plx_value_strings {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Plx.C_POINTER,
+            Plx.C_POINTER,
+            Plx.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = Plx.findOrThrow("plx_value_strings");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * plx_status *plx_value_strings(const plx_value *value, plx_text **out_text)
+     * }
+     */
+    public static FunctionDescriptor plx_value_strings$descriptor() {
+        return plx_value_strings.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * plx_status *plx_value_strings(const plx_value *value, plx_text **out_text)
+     * }
+     */
+    public static MethodHandle plx_value_strings$handle() {
+        return plx_value_strings.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * plx_status *plx_value_strings(const plx_value *value, plx_text **out_text)
+     * }
+     */
+    public static MemorySegment plx_value_strings$address() {
+        return plx_value_strings.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * plx_status *plx_value_strings(const plx_value *value, plx_text **out_text)
+     * }
+     */
+    public static MemorySegment plx_value_strings(MemorySegment value, MemorySegment out_text) {
+        var mh$ = plx_value_strings.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("plx_value_strings", value, out_text);
+            }
+            return (MemorySegment)mh$.invokeExact(value, out_text);
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class plx_value_release {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.ofVoid(
+            Plx.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = Plx.findOrThrow("plx_value_release");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * void plx_value_release(plx_value *value)
+     * }
+     */
+    public static FunctionDescriptor plx_value_release$descriptor() {
+        return plx_value_release.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * void plx_value_release(plx_value *value)
+     * }
+     */
+    public static MethodHandle plx_value_release$handle() {
+        return plx_value_release.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * void plx_value_release(plx_value *value)
+     * }
+     */
+    public static MemorySegment plx_value_release$address() {
+        return plx_value_release.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * void plx_value_release(plx_value *value)
+     * }
+     */
+    public static void plx_value_release(MemorySegment value) {
+        var mh$ = plx_value_release.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("plx_value_release", value);
+            }
+            mh$.invokeExact(value);
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
 
     private static class plx_session_create {
         public static final FunctionDescriptor DESC = FunctionDescriptor.of(
@@ -2159,6 +2846,66 @@ public class Plx {
         }
     }
 
+    private static class plx_session_bind_input_value {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Plx.C_POINTER,
+            Plx.C_POINTER,
+            Plx.C_LONG,
+            Plx.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = Plx.findOrThrow("plx_session_bind_input_value");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * plx_status *plx_session_bind_input_value(plx_session *session, size_t index, const plx_value *value)
+     * }
+     */
+    public static FunctionDescriptor plx_session_bind_input_value$descriptor() {
+        return plx_session_bind_input_value.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * plx_status *plx_session_bind_input_value(plx_session *session, size_t index, const plx_value *value)
+     * }
+     */
+    public static MethodHandle plx_session_bind_input_value$handle() {
+        return plx_session_bind_input_value.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * plx_status *plx_session_bind_input_value(plx_session *session, size_t index, const plx_value *value)
+     * }
+     */
+    public static MemorySegment plx_session_bind_input_value$address() {
+        return plx_session_bind_input_value.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * plx_status *plx_session_bind_input_value(plx_session *session, size_t index, const plx_value *value)
+     * }
+     */
+    public static MemorySegment plx_session_bind_input_value(MemorySegment session, long index, MemorySegment value) {
+        var mh$ = plx_session_bind_input_value.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("plx_session_bind_input_value", session, index, value);
+            }
+            return (MemorySegment)mh$.invokeExact(session, index, value);
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
     private static class plx_session_bind_output {
         public static final FunctionDescriptor DESC = FunctionDescriptor.of(
             Plx.C_POINTER,
@@ -2393,6 +3140,66 @@ public class Plx {
                 traceDowncall("plx_session_output_strings", session, index, out_text);
             }
             return (MemorySegment)mh$.invokeExact(session, index, out_text);
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class plx_session_output_value {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Plx.C_POINTER,
+            Plx.C_POINTER,
+            Plx.C_LONG,
+            Plx.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = Plx.findOrThrow("plx_session_output_value");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * plx_status *plx_session_output_value(plx_session *session, size_t index, plx_value **out_value)
+     * }
+     */
+    public static FunctionDescriptor plx_session_output_value$descriptor() {
+        return plx_session_output_value.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * plx_status *plx_session_output_value(plx_session *session, size_t index, plx_value **out_value)
+     * }
+     */
+    public static MethodHandle plx_session_output_value$handle() {
+        return plx_session_output_value.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * plx_status *plx_session_output_value(plx_session *session, size_t index, plx_value **out_value)
+     * }
+     */
+    public static MemorySegment plx_session_output_value$address() {
+        return plx_session_output_value.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * plx_status *plx_session_output_value(plx_session *session, size_t index, plx_value **out_value)
+     * }
+     */
+    public static MemorySegment plx_session_output_value(MemorySegment session, long index, MemorySegment out_value) {
+        var mh$ = plx_session_output_value.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("plx_session_output_value", session, index, out_value);
+            }
+            return (MemorySegment)mh$.invokeExact(session, index, out_value);
         } catch (Throwable ex$) {
            throw new AssertionError("should not reach here", ex$);
         }

@@ -17,6 +17,8 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.function.BiFunction;
+import java.util.function.UnaryOperator;
 
 /**
  * A loaded ONNX model: what it takes and gives, how it can be cut, and sessions that run it.
@@ -237,18 +239,36 @@ public final class Model implements AutoCloseable {
      * convenience, since results are copied. Sessions are kept for the next call, as many as ever ran at once but no
      * more than there are cores.
      *
-     * @param inputs a tensor for each of {@link #inputs()}, by name
+     * @param inputs a value for each of {@link #inputs()}, by name
      * @return a tensor for each of {@link #outputs()}, by name and in their order, with memory of its own
-     * @throws ParallaxException INVALID_ARGUMENT for missing, unknown or unfitting inputs; RUN_FAILED, which is a
-     *     {@link RunStoppedException} if the thread is interrupted
+     * @throws ParallaxException INVALID_ARGUMENT for missing, unknown or unfitting inputs; UNSUPPORTED for an output
+     *     that is no tensor, see {@link #runValues}; RUN_FAILED, which is a {@link RunStoppedException}
+     *     if the thread is interrupted
      */
-    public Map<String, Tensor> run(Map<String, Tensor> inputs) {
+    public Map<String, Tensor> run(Map<String, ? extends Value> inputs) {
+        return run(inputs, Session::output, Tensor::copy);
+    }
+
+    /**
+     * As {@link #run(Map)}, for models whose outputs are not all tensors.
+     *
+     * @param inputs a value for each of {@link #inputs()}, by name
+     * @return a value for each of {@link #outputs()}, by name and in their order, with memory of its own
+     * @throws ParallaxException INVALID_ARGUMENT for missing, unknown or unfitting inputs; RUN_FAILED, as for
+     *     {@link #run(Map)}
+     */
+    public Map<String, Value> runValues(Map<String, ? extends Value> inputs) {
+        return run(inputs, Session::outputValue, value -> value instanceof Tensor ? value.copy() : value);
+    }
+
+    private <V extends Value> Map<String, V> run(Map<String, ? extends Value> inputs,
+            BiFunction<Session, String, V> read, UnaryOperator<V> own) {
         for (String name : inputs.keySet()) {
             Names.find(info.inputs(), name, "input");
         }
         for (ValueInfo input : info.inputs()) {
             if (!inputs.containsKey(input.name())) {
-                throw new ParallaxException(ErrorCode.INVALID_ARGUMENT, "no tensor is given for input " + input);
+                throw new ParallaxException(ErrorCode.INVALID_ARGUMENT, "no value is given for input " + input);
             }
         }
         return handle.call(p -> {
@@ -256,9 +276,9 @@ public final class Model implements AutoCloseable {
             try {
                 inputs.forEach(session::bindInput);
                 session.run();
-                Map<String, Tensor> results = new LinkedHashMap<>();
+                Map<String, V> results = new LinkedHashMap<>();
                 for (ValueInfo output : info.outputs()) {
-                    results.put(output.name(), session.output(output.name()).copy());
+                    results.put(output.name(), own.apply(read.apply(session, output.name())));
                 }
                 return Collections.unmodifiableMap(results);
             } finally {

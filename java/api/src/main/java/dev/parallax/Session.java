@@ -7,7 +7,6 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.lang.invoke.VarHandle;
-import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.Arrays;
 import java.util.List;
@@ -82,7 +81,7 @@ public final class Session implements AutoCloseable {
     /** An input: what is bound, and the memory of ours if it was asked for. */
     private static final class Input {
         final ValueInfo info;
-        Tensor bound;  // what the next run reads
+        Value bound;  // what the next run reads
         Tensor own;  // the view handed out last over `buffer`
         Arena arena;  // of `buffer`
         MemorySegment buffer;
@@ -96,7 +95,7 @@ public final class Session implements AutoCloseable {
     private static final class Output {
         final ValueInfo info;
         Tensor bound;
-        Tensor view;
+        Value view;
 
         Output(ValueInfo info) {
             this.info = info;
@@ -166,7 +165,8 @@ public final class Session implements AutoCloseable {
      *
      * @param name name of an input
      * @return what the next run reads; the same object until another is bound
-     * @throws ParallaxException INVALID_ARGUMENT for an unknown name, or a shape that the model leaves open
+     * @throws ParallaxException INVALID_ARGUMENT for an unknown name, a shape that the model leaves open, or an input
+     *     that is no tensor
      */
     public Tensor input(String name) {
         lock.lock();
@@ -174,8 +174,8 @@ public final class Session implements AutoCloseable {
             checkOpen();
             int index = Names.find(model.inputs(), name, "input");
             Input input = inputs[index];
-            if (input.bound != null) {
-                return input.bound;
+            if (input.bound instanceof Tensor tensor) {
+                return tensor;
             }
             if (!input.info.isStatic()) {
                 checkOwnable(input.info);
@@ -247,20 +247,30 @@ public final class Session implements AutoCloseable {
     }
 
     /**
-     * Binds the caller's memory to an input: nothing is copied, and each later run reads what is there then. Strings
-     * are the exception, they are copied now. The tensor's memory must stay open while it is bound.
+     * Binds a value to an input. Of a tensor nothing is copied, and each later run reads what is there then; its memory
+     * must stay open while it is bound. Strings and what is no tensor are the exception: they are copied now.
      *
      * @param name name of an input
-     * @param tensor its content, of the input's type and of a shape that fits
-     * @throws ParallaxException INVALID_ARGUMENT for an unknown name, another type, or a shape that does not fit
+     * @param value its content, of the input's type and of a shape that fits
+     * @throws ParallaxException INVALID_ARGUMENT for an unknown name, another type, or a shape that does not fit;
+     *     UNSUPPORTED for an empty sequence of anything but tensors, which ONNX Runtime has no way to be given
      */
-    public void bindInput(String name, Tensor tensor) {
+    public void bindInput(String name, Value value) {
         lock.lock();
         try {
             checkOpen();
             int index = Names.find(model.inputs(), name, "input");
             ValueInfo info = inputs[index].info;
-            checkTensor(info, "input");
+            if (!(value instanceof Tensor tensor)) {
+                try (Arena call = Arena.ofConfined()) {
+                    Native.check(Plx.plx_session_bind_input_value(pointer, index, NativeValue.toNative(call, value)));
+                }
+                inputs[index].bound = value;
+                return;
+            }
+            if (info.kind() != ValueKind.OPTIONAL) {  // inside it may be a tensor, which the core knows
+                checkTensor(info, "input");
+            }
             checkType("input", info, tensor);
             checkShape("input", info, tensor.sizes());
             checkAlive("input", info, tensor);
@@ -272,33 +282,16 @@ public final class Session implements AutoCloseable {
 
     private void bind(int index, Tensor tensor) {
         if (tensor.elementType() == ElementType.STRING) {
-            bindStrings(index, tensor);
+            try (Arena call = Arena.ofConfined()) {
+                NativeValue.Text text = NativeValue.Text.of(call, tensor.strings());
+                writeDims(tensor.sizes());
+                Native.check(Plx.plx_session_bind_input_strings(pointer, index, dims, tensor.sizes().length,
+                        text.bytes(), text.size(), text.offsets()));
+            }
         } else {
             Native.check(Plx.plx_session_bind_input(pointer, index, describe(tensor)));
         }
         inputs[index].bound = tensor;
-    }
-
-    private void bindStrings(int index, Tensor tensor) {
-        List<byte[]> strings = tensor.strings().stream().map(s -> s.getBytes(StandardCharsets.UTF_8)).toList();
-        try (Arena call = Arena.ofConfined()) {
-            MemorySegment offsets = call.allocate(ValueLayout.JAVA_LONG, strings.size() + 1L);
-            long total = 0;
-            for (int i = 0; i < strings.size(); i++) {
-                offsets.setAtIndex(ValueLayout.JAVA_LONG, i, total);
-                total += strings.get(i).length;
-            }
-            offsets.setAtIndex(ValueLayout.JAVA_LONG, strings.size(), total);
-            MemorySegment bytes = call.allocate(Math.max(1, total));
-            for (int i = 0; i < strings.size(); i++) {
-                byte[] string = strings.get(i);
-                long offset = offsets.getAtIndex(ValueLayout.JAVA_LONG, i);
-                MemorySegment.copy(string, 0, bytes, ValueLayout.JAVA_BYTE, offset, string.length);
-            }
-            writeDims(tensor.sizes());
-            Native.check(Plx.plx_session_bind_input_strings(pointer, index, dims, tensor.sizes().length, bytes, total,
-                    offsets));
-        }
     }
 
     /** Drops what is bound, so that it can be collected; a run then needs new bindings. Own memory stays. */
@@ -374,10 +367,29 @@ public final class Session implements AutoCloseable {
      *
      * @param name name of an output
      * @return the content
-     * @throws ParallaxException INVALID_ARGUMENT for an unknown name; UNSUPPORTED for an output that is no tensor
+     * @throws ParallaxException INVALID_ARGUMENT for an unknown name; UNSUPPORTED for an output that is no tensor, which
+     *     {@link #outputValue} gives
      * @throws IllegalStateException if nothing has run yet, the last run failed, or an output was bound since
      */
     public Tensor output(String name) {
+        if (outputValue(name) instanceof Tensor tensor) {
+            return tensor;
+        }
+        ValueInfo info = outputs[Names.find(model.outputs(), name, "output")].info;
+        throw new ParallaxException(ErrorCode.UNSUPPORTED, "output " + info + " is no tensor; read it with outputValue(\""
+                + name + "\")");
+    }
+
+    /**
+     * An output of the last run, of whatever kind. A tensor is what {@link #output} gives, with its lifetime; anything
+     * else is a copy.
+     *
+     * @param name name of an output
+     * @return the content
+     * @throws ParallaxException INVALID_ARGUMENT for an unknown name; UNSUPPORTED for a sparse tensor
+     * @throws IllegalStateException if nothing has run yet, the last run failed, or an output was bound since
+     */
+    public Value outputValue(String name) {
         lock.lock();
         try {
             checkOpen();
@@ -400,27 +412,32 @@ public final class Session implements AutoCloseable {
     }
 
     @SuppressWarnings("restricted")  // a view of the core's memory, of the size the core states
-    private Tensor fetch(int index) {
-        checkTensor(outputs[index].info, "output");
-        Native.check(Plx.plx_session_output(pointer, index, descriptor));
-        ElementType type = ElementType.ofCode(plx_tensor.element_type(descriptor));
-        long[] shape = plx_tensor.dims(descriptor).asSlice(0, plx_tensor.rank(descriptor) * Long.BYTES)
-                .toArray(ValueLayout.JAVA_LONG);
-        if (type == ElementType.STRING) {
-            try (Arena call = Arena.ofConfined()) {
-                String json = Native.text(call, text -> Plx.plx_session_output_strings(pointer, index, text));
-                return Tensor.ofStrings(Parsing.strings(json), shape);
+    private Value fetch(int index) {
+        ValueKind kind = outputs[index].info.kind();
+        if (kind != ValueKind.TENSOR) {
+            Value copy = copyOf(index);
+            // An optional with content is a copy all the same: its next run may bring none.
+            if (kind != ValueKind.UNKNOWN || !(copy instanceof Tensor)) {
+                return copy;
             }
         }
-        if (type == ElementType.UNDEFINED) {
-            throw new ParallaxException(ErrorCode.UNSUPPORTED, "output " + outputs[index].info
-                    + " turned out to be no tensor, and only tensors can be exchanged with a session");
+        Native.check(Plx.plx_session_output(pointer, index, descriptor));
+        ElementType type = ElementType.ofCode(plx_tensor.element_type(descriptor));
+        if (type == ElementType.STRING) {
+            return copyOf(index);
         }
         if (outputArena == null) {
             outputArena = Arena.ofShared();
         }
-        return Tensor.view(type, shape,
+        return Tensor.view(type, NativeValue.shape(descriptor),
                 plx_tensor.data(descriptor).reinterpret(plx_tensor.size_bytes(descriptor), outputArena, null));
+    }
+
+    private Value copyOf(int index) {
+        try (Arena call = Arena.ofConfined()) {
+            return NativeValue.fromNative(call,
+                    NativeValue.make(call, out -> Plx.plx_session_output_value(pointer, index, out)));
+        }
     }
 
     /** The outputs of the last run are gone or about to be; views of them fail from now on. */
@@ -568,7 +585,7 @@ public final class Session implements AutoCloseable {
             forgetViews();
             hasOutputs = true;
         } else {
-            forgetStrings();
+            forgetCopies();
         }
     }
 
@@ -653,7 +670,7 @@ public final class Session implements AutoCloseable {
                         + (input.info.isStatic() ? "call input(\"" + input.info.name() + "\") or bindInput before run"
                                 : openShape(input.info)));
             }
-            if (!input.bound.isAlive()) {
+            if (input.bound instanceof Tensor tensor && !tensor.isAlive()) {
                 throw closedMemory("input", input.info);
             }
         }
@@ -664,10 +681,10 @@ public final class Session implements AutoCloseable {
         }
     }
 
-    /** Strings were copied when read; the next reader wants those of the last run. */
-    private void forgetStrings() {
+    /** Strings and what is no tensor were copied when read; the next reader wants those of the last run. */
+    private void forgetCopies() {
         for (Output output : outputs) {
-            if (output.view != null && output.view.elementType() == ElementType.STRING) {
+            if (!(output.view instanceof Tensor tensor) || tensor.elementType() == ElementType.STRING) {
                 output.view = null;
             }
         }
@@ -749,8 +766,9 @@ public final class Session implements AutoCloseable {
 
     private static void checkTensor(ValueInfo info, String what) {
         if (info.kind() != ValueKind.TENSOR && info.kind() != ValueKind.UNKNOWN) {
-            throw new ParallaxException(ErrorCode.UNSUPPORTED,
-                    what + " " + info + " is no tensor, and only tensors can be exchanged with a session");
+            throw invalid(what + " " + info + " is no tensor; " + (what.equals("input")
+                    ? "call bindInput(\"" + info.name() + "\", Value.sequence(...)), mapping(...) or none()"
+                    : "it cannot be bound, read it with outputValue(\"" + info.name() + "\")"));
         }
     }
 

@@ -34,7 +34,7 @@ import java.util.stream.Collectors;
  * image.segment().setAtIndex(ValueLayout.JAVA_FLOAT, 0, 0.5f);
  * }</pre>
  */
-public final class Tensor {
+public final class Tensor implements Value {
     /** Alignment of memory made here: a cache line, and enough for any vector unit. */
     static final long ALIGNMENT = 64;
 
@@ -416,6 +416,7 @@ public final class Tensor {
      *
      * @return a new tensor
      */
+    @Override
     public Tensor copy() {
         return strings != null ? ofStrings(strings, shape) : allocate(type, shape).copyFrom(this);
     }

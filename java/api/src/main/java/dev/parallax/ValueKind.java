@@ -1,7 +1,7 @@
 package dev.parallax;
 
 /**
- * What an input or output of a model is. Sessions take and give {@link #TENSOR}s.
+ * What an input or output of a model is declared to be; see {@link Value} for what is given and got.
  *
  * <p><b>Lifetime</b> and <b>Threads</b>: constants, free to share.
  *

@@ -282,7 +282,7 @@ class ModelTest {
                     assertThrows(ParallaxException.class, () -> model.run(Map.of("x", x, "why", x)));
             assertEquals("the model has no input named 'why'; its inputs are: x, y", unknown.getMessage());
             ParallaxException missing = assertThrows(ParallaxException.class, () -> model.run(Map.of("x", x)));
-            assertEquals("no tensor is given for input y: float32[2,3]", missing.getMessage());
+            assertEquals("no value is given for input y: float32[2,3]", missing.getMessage());
         }
     }
 

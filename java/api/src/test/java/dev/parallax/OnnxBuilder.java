@@ -82,6 +82,33 @@ final class OnnxBuilder {
         return this;
     }
 
+    OnnxBuilder input(String name, byte[] type) {
+        graph.message(11, m -> m.text(1, name).bytes(2, type));
+        return this;
+    }
+
+    OnnxBuilder output(String name, byte[] type) {
+        graph.message(12, m -> m.text(1, name).bytes(2, type));
+        return this;
+    }
+
+    /** A type, as the other methods for types take it: a tensor of unknown rank. */
+    static byte[] tensor(ElementType type) {
+        return new Message().message(1, t -> t.number(1, type.code())).out.toByteArray();
+    }
+
+    static byte[] sequenceOf(byte[] element) {
+        return new Message().message(4, s -> s.bytes(1, element)).out.toByteArray();
+    }
+
+    static byte[] mapOf(ElementType key, byte[] value) {
+        return new Message().message(5, m -> m.number(1, key.code()).bytes(2, value)).out.toByteArray();
+    }
+
+    static byte[] optionalOf(byte[] content) {
+        return new Message().message(9, o -> o.bytes(1, content)).out.toByteArray();
+    }
+
     private static void value(Message message, String name, ElementType type, Object... dims) {
         message.text(1, name).message(2, t -> t.message(1, tensor -> {
             tensor.number(1, type.code());

@@ -10,8 +10,10 @@ import dev.parallax.Model;
 import dev.parallax.ParallaxException;
 import dev.parallax.Session;
 import dev.parallax.SessionOptions;
-import dev.parallax.Tensor;
 import dev.parallax.Units;
+import dev.parallax.Value;
+import dev.parallax.ValueInfo;
+import dev.parallax.ValueKind;
 import java.io.PrintStream;
 import java.lang.foreign.Arena;
 import java.nio.file.Path;
@@ -83,10 +85,11 @@ final class CompareCommand implements Callable<Integer> {
         try (Arena arena = Arena.ofShared(); Engine engine = model.engine(); Model loaded = model.load(engine)) {
             int threads = engine.info().threads();
             Inputs inputs = model.inputs(loaded, arena);
+            checkComparable(loaded);
             try (Reference reference = Reference.load(model.path, threads)) {
                 reference.bind(inputs.arrays());
                 reference.run();
-                Map<String, Tensor> expected = reference.outputs();
+                Map<String, Value> expected = reference.values();
                 out.println(model.name() + ": Parallax " + engine.info().parallax() + " (on ONNX Runtime "
                         + engine.info().onnxRuntime() + ") against plain ONNX Runtime " + Reference.version() + ", "
                         + Text.count(threads, "thread"));
@@ -114,7 +117,16 @@ final class CompareCommand implements Callable<Integer> {
         return bad == 0 ? 0 : Main.NO;
     }
 
-    private Result compare(Model loaded, Inputs inputs, Units cut, Reference reference, Map<String, Tensor> expected) {
+    private static void checkComparable(Model model) {
+        for (ValueInfo output : model.outputs()) {
+            if (output.kind() == ValueKind.OPTIONAL) {
+                throw new BadInputException("output " + output.name() + " is an optional, which ONNX Runtime's Java API"
+                        + " cannot hand out, so there is nothing to compare with; plx run works");
+            }
+        }
+    }
+
+    private Result compare(Model loaded, Inputs inputs, Units cut, Reference reference, Map<String, Value> expected) {
         SessionOptions options = model.session(model.plan(cut, inputs.resolved()).build());
         long start = System.nanoTime();
         try (Session session = loaded.session(options)) {
@@ -141,8 +153,8 @@ final class CompareCommand implements Callable<Integer> {
         }
     }
 
-    private List<Comparison> compare(Session session, Map<String, Tensor> expected) {
-        return session.outputs().stream().map(o -> tolerance.compare(o.name(), session.output(o.name()),
+    private List<Comparison> compare(Session session, Map<String, Value> expected) {
+        return session.outputs().stream().map(o -> tolerance.compare(o.name(), session.outputValue(o.name()),
                 expected.get(o.name()))).toList();
     }
 
@@ -154,7 +166,7 @@ final class CompareCommand implements Callable<Integer> {
                 + ", made in " + Text.nanos(result.made));
         Text.Table table = new Text.Table("output", "type and shape", ">largest absolute", ">largest relative", "");
         for (Comparison c : result.outputs) {
-            table.row(c.name(), c.theirs(), Text.number(c.maxAbsolute()), Text.number(c.maxRelative()),
+            table.row(c.name(), Values.brief(c.theirs()), Text.number(c.maxAbsolute()), Text.number(c.maxRelative()),
                     tolerance.verdict(c));
         }
         table.print(out, "  ");

@@ -2,7 +2,9 @@ package dev.parallax.cli;
 
 import dev.parallax.ElementType;
 import dev.parallax.Tensor;
+import dev.parallax.Value;
 import java.util.Arrays;
+import java.util.Map;
 
 /**
  * How far one output of Parallax is from the same output of the reference.
@@ -10,7 +12,8 @@ import java.util.Arrays;
  * <p>The absolute difference is |ours - theirs|, the relative one that over the larger of |ours| and |theirs|, so that
  * it is at most 2 and never a division by zero. Equal infinities differ by 0; an infinity or a NaN beside anything else
  * differs by infinity. Two NaNs count as no difference, whatever their bits; their bits count for bit-equality alone,
- * as does the sign of a zero. Strings are equal or differ by infinity.
+ * as does the sign of a zero. Strings are equal or differ by infinity. Of a sequence or map all tensors count, each
+ * beside the one in its place.
  *
  * <p>Lifetime: a value. Threads: any. Example: {@code Comparison.of("logits", ours, theirs, 1e-3, 1e-5).close()}.
  *
@@ -33,8 +36,7 @@ record Comparison(String name, String ours, String theirs, double maxAbsolute, d
     static Comparison of(String name, Tensor ours, Tensor theirs, double rtol, double atol) {
         ElementType type = ours.elementType();
         if (type != theirs.elementType() || !Arrays.equals(ours.shape(), theirs.shape())) {
-            double inf = Double.POSITIVE_INFINITY;
-            return new Comparison(name, ours.toString(), theirs.toString(), inf, inf, null, false, 1, 0);
+            return unlike(name, ours, theirs);
         }
         boolean strings = type == ElementType.STRING;
         boolean bitEqual = strings ? ours.strings().equals(theirs.strings())
@@ -77,6 +79,31 @@ record Comparison(String name, String ours, String theirs, double maxAbsolute, d
         long perElement = Math.max(1, numbers / Math.max(1, ours.elementCount()));
         return new Comparison(name, ours.toString(), theirs.toString(), maxAbsolute, maxRelative,
                 worst < 0 ? null : index(worst / perElement, ours.shape()), false, outside, numbers);
+    }
+
+    /** The same for values of any kind. */
+    static Comparison of(String name, Value ours, Value theirs, double rtol, double atol) {
+        if (ours instanceof Tensor a && theirs instanceof Tensor b) {
+            return of(name, a, b, rtol, atol);
+        }
+        if (!ours.toString().equals(theirs.toString())) {
+            return unlike(name, ours, theirs);
+        }
+        Map<String, Tensor> others = Values.tensors(name, theirs);
+        Comparison all = new Comparison(name, ours.toString(), theirs.toString(), 0, 0, null, true, 0, 0);
+        for (Map.Entry<String, Tensor> part : Values.tensors(name, ours).entrySet()) {
+            Comparison c = of(part.getKey(), part.getValue(), others.get(part.getKey()), rtol, atol);
+            all = new Comparison(name, all.ours, all.theirs, Math.max(all.maxAbsolute, c.maxAbsolute),
+                    Math.max(all.maxRelative, c.maxRelative), null, all.bitEqual && c.bitEqual,
+                    all.outside + c.outside, all.numbers + c.numbers);
+        }
+        return all;
+    }
+
+    /** Types or shapes differ, so nothing can be subtracted. */
+    private static Comparison unlike(String name, Value ours, Value theirs) {
+        double inf = Double.POSITIVE_INFINITY;
+        return new Comparison(name, ours.toString(), theirs.toString(), inf, inf, null, false, 1, 0);
     }
 
     /** Whether all is within the tolerance that was asked about. */

@@ -2,6 +2,8 @@ package dev.parallax.cli;
 
 import ai.onnxruntime.NodeInfo;
 import ai.onnxruntime.OnnxJavaType;
+import ai.onnxruntime.OnnxMap;
+import ai.onnxruntime.OnnxSequence;
 import ai.onnxruntime.OnnxTensor;
 import ai.onnxruntime.OnnxValue;
 import ai.onnxruntime.OrtEnvironment;
@@ -12,10 +14,12 @@ import ai.onnxruntime.TensorInfo;
 import dev.parallax.Dimension;
 import dev.parallax.ElementType;
 import dev.parallax.Tensor;
+import dev.parallax.Value;
 import dev.parallax.ValueInfo;
 import dev.parallax.ValueKind;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -178,12 +182,14 @@ final class Reference implements AutoCloseable {
         try {
             for (Map.Entry<String, OnnxValue> output : result) {
                 String name = output.getKey();
-                OnnxTensor tensor = tensor(name, output.getValue());
+                unpinned.add(name);
+                if (!(output.getValue() instanceof OnnxTensor tensor)) {
+                    continue;
+                }
                 ElementType type = elementType("output " + name, tensor.getInfo());
                 if (canPin(type)) {
                     pinned.put(name, toOrt(name, Tensor.allocate(type, tensor.getInfo().getShape())));
-                } else {
-                    unpinned.add(name);
+                    unpinned.remove(name);
                 }
             }
         } catch (OrtException e) {
@@ -201,11 +207,20 @@ final class Reference implements AutoCloseable {
         }
     }
 
-    /** Copies of the last run's outputs, by name, in the model's order. */
+    /** Copies of the last run's outputs, by name, in the model's order; all of them must be tensors. */
     Map<String, Tensor> outputs() {
         Map<String, Tensor> copies = new LinkedHashMap<>();
         for (Map.Entry<String, OnnxValue> output : result) {
-            copies.put(output.getKey(), fromOrt(output.getKey(), output.getValue()));
+            copies.put(output.getKey(), tensorOf(output.getKey(), tensor(output.getKey(), output.getValue())));
+        }
+        return copies;
+    }
+
+    /** The same for outputs of any kind. */
+    Map<String, Value> values() {
+        Map<String, Value> copies = new LinkedHashMap<>();
+        for (Map.Entry<String, OnnxValue> output : result) {
+            copies.put(output.getKey(), valueOf(output.getKey(), output.getValue()));
         }
         return copies;
     }
@@ -239,8 +254,57 @@ final class Reference implements AutoCloseable {
         };
     }
 
-    private static Tensor fromOrt(String name, OnnxValue value) {
-        OnnxTensor tensor = tensor(name, value);
+    private static Value valueOf(String name, OnnxValue value) {
+        try {
+            return switch (value) {
+                case OnnxTensor tensor -> tensorOf(name, tensor);
+                case OnnxSequence sequence -> {
+                    List<Value> elements = new ArrayList<>();
+                    for (OnnxValue element : sequence.getValue()) {
+                        elements.add(valueOf(name, element));
+                        element.close();
+                    }
+                    yield Value.sequence(elements);
+                }
+                case OnnxMap map -> mapOf(map);
+                default -> throw new BadInputException("output " + name + " is a " + value.getType()
+                        + ", which cannot be compared");
+            };
+        } catch (OrtException e) {
+            throw failed("hand out output " + name, e);
+        }
+    }
+
+    /** In the order of the keys, which is ONNX Runtime's own; its Java API loses it. */
+    private static Value mapOf(OnnxMap map) throws OrtException {
+        List<? extends Map.Entry<?, ?>> entries = map.getValue().entrySet().stream()
+                .sorted((a, b) -> a.getKey() instanceof Long key ? key.compareTo((Long) b.getKey())
+                        : Arrays.compareUnsigned(utf8(a.getKey()), utf8(b.getKey()))).toList();
+        return Value.mapping(column(entries.stream().map(Map.Entry::getKey).toList()),
+                column(entries.stream().map(Map.Entry::getValue).toList()));
+    }
+
+    private static byte[] utf8(Object key) {
+        return ((String) key).getBytes(StandardCharsets.UTF_8);
+    }
+
+    private static Tensor column(List<?> values) {
+        int size = values.size();
+        return switch (values.isEmpty() ? 0L : values.getFirst()) {
+            case Long _ -> Tensor.of(values.stream().mapToLong(v -> (Long) v).toArray(), size);
+            case Double _ -> Tensor.of(values.stream().mapToDouble(v -> (Double) v).toArray(), size);
+            case Float _ -> {
+                float[] floats = new float[size];
+                for (int i = 0; i < size; i++) {
+                    floats[i] = (Float) values.get(i);
+                }
+                yield Tensor.of(floats, size);
+            }
+            default -> Tensor.ofStrings(values.stream().map(String.class::cast).toList(), size);
+        };
+    }
+
+    private static Tensor tensorOf(String name, OnnxTensor tensor) {
         long[] shape = tensor.getInfo().getShape();
         ElementType type = elementType("output " + name, tensor.getInfo());
         if (type == ElementType.STRING) {

@@ -9,9 +9,11 @@ import dev.parallax.RunReport;
 import dev.parallax.Session;
 import dev.parallax.Tensor;
 import dev.parallax.Units;
+import dev.parallax.Value;
 import java.lang.foreign.Arena;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
@@ -74,15 +76,10 @@ final class RunCommand implements Callable<Integer> {
     }
 
     private void report(Session session, double first, double[] times, int threads) {
-        Map<String, Tensor> outputs = Runs.outputs(session);
+        Map<String, Value> outputs = Runs.values(session);
         console.out().println();
         Text.Table table = new Text.Table("output", "type", "shape", ">min", ">max", "first values");
-        outputs.forEach((name, tensor) -> {
-            double[] range = range(tensor);
-            table.row(name, tensor.elementType(), Text.shape(tensor.shape()),
-                    range == null ? "" : Text.number(range[0]), range == null ? "" : Text.number(range[1]),
-                    values(tensor));
-        });
+        outputs.forEach((name, value) -> row(table, name, value));
         table.print(console.out(), "");
         console.out().println();
         String median = times.length == 0 ? "" : ", then " + Text.nanos(Timing.median(times)) + " (median of "
@@ -101,6 +98,26 @@ final class RunCommand implements Callable<Integer> {
         if (json != null) {
             console.writeJson(json, toJson(session, outputs, first, times, threads));
         }
+    }
+
+    /** A line for a value, and one for each of the first tensors in it. */
+    private static void row(Text.Table table, String name, Value value) {
+        if (value instanceof Tensor tensor) {
+            double[] range = range(tensor);
+            table.row(name, tensor.elementType(), Text.shape(tensor.shape()),
+                    range == null ? "" : Text.number(range[0]), range == null ? "" : Text.number(range[1]),
+                    values(tensor));
+            return;
+        }
+        Map<String, Tensor> parts = Values.tensors(name, value);
+        String size = switch (value) {
+            case Value.Sequence sequence -> Text.count(sequence.elements().size(), "element");
+            case Value.Mapping map -> Text.count(map.keys().elementCount(), "key");
+            default -> "";
+        };
+        table.row(name, Values.kind(value), size, "", "", parts.size() > SHOWN_VALUES ? "the first "
+                + SHOWN_VALUES + " of " + parts.size() + " tensors below" : "");
+        parts.entrySet().stream().limit(SHOWN_VALUES).forEach(part -> row(table, part.getKey(), part.getValue()));
     }
 
     /** Smallest and largest value, NaN if there is one; null if there is no such thing. */
@@ -124,9 +141,11 @@ final class RunCommand implements Callable<Integer> {
         return text + (count > SHOWN_VALUES ? " ..." : count == 0 ? "(empty)" : "");
     }
 
-    private void write(Map<String, Tensor> outputs) {
+    private void write(Map<String, Value> outputs) {
+        Map<String, Tensor> tensors = new LinkedHashMap<>();
+        outputs.forEach((name, value) -> tensors.putAll(Values.tensors(name, value)));
         int number = 0;
-        for (Map.Entry<String, Tensor> output : outputs.entrySet()) {
+        for (Map.Entry<String, Tensor> output : tensors.entrySet()) {
             // Names are the model's: only what is safe in a file name is kept, and the number keeps them apart.
             String safe = output.getKey().replaceAll("[^A-Za-z0-9._-]", "_").replaceFirst("^\\.", "_");
             boolean changed = !safe.equals(output.getKey()) || safe.isEmpty();
@@ -137,7 +156,23 @@ final class RunCommand implements Callable<Integer> {
         }
     }
 
-    private JsonObject toJson(Session session, Map<String, Tensor> outputs, double first, double[] times, int threads) {
+    private static JsonObject toJson(String name, Value value) {
+        JsonObject output = new JsonObject();
+        output.addProperty("name", name);
+        output.addProperty("type", Values.kind(value));
+        if (value instanceof Tensor tensor) {
+            JsonArray shape = new JsonArray();
+            Arrays.stream(tensor.shape()).forEach(shape::add);
+            output.add("shape", shape);
+        } else {
+            JsonArray tensors = new JsonArray();
+            Values.tensors(name, value).forEach((part, tensor) -> tensors.add(toJson(part, tensor)));
+            output.add("tensors", tensors);
+        }
+        return output;
+    }
+
+    private JsonObject toJson(Session session, Map<String, Value> outputs, double first, double[] times, int threads) {
         JsonObject all = new JsonObject();
         all.addProperty("model", model.path.toString());
         all.addProperty("units", ModelArguments.UnitsConverter.text(units));
@@ -147,15 +182,7 @@ final class RunCommand implements Callable<Integer> {
         Arrays.stream(times).forEach(t -> later.add((long) t));
         all.add("later_runs_ns", later);
         JsonArray list = new JsonArray();
-        outputs.forEach((name, tensor) -> {
-            JsonObject output = new JsonObject();
-            output.addProperty("name", name);
-            output.addProperty("type", tensor.elementType().toString());
-            JsonArray shape = new JsonArray();
-            Arrays.stream(tensor.shape()).forEach(shape::add);
-            output.add("shape", shape);
-            list.add(output);
-        });
+        outputs.forEach((name, value) -> list.add(toJson(name, value)));
         all.add("outputs", list);
         RunReport report = session.report();
         JsonArray ran = new JsonArray();

@@ -4,6 +4,8 @@ import dev.parallax.Plan;
 import dev.parallax.RunReport;
 import dev.parallax.Session;
 import dev.parallax.Tensor;
+import dev.parallax.Value;
+import dev.parallax.ValueKind;
 import java.io.PrintStream;
 import java.util.Comparator;
 import java.util.LinkedHashMap;
@@ -27,18 +29,25 @@ final class Runs {
     static void pinOutputs(Session session) {
         Map<String, Tensor> memory = new LinkedHashMap<>();
         session.outputs().forEach(o -> {
-            Tensor last = session.output(o.name());
-            if (Reference.canPin(last.elementType())) {
+            if (o.kind() == ValueKind.TENSOR && session.outputValue(o.name()) instanceof Tensor last
+                    && Reference.canPin(last.elementType())) {
                 memory.put(o.name(), Tensor.allocate(last.elementType(), last.shape()));
             }
         });
         memory.forEach(session::bindOutput);
     }
 
-    /** Copies of the last run's outputs, by name, in the model's order. */
+    /** Copies of the last run's outputs, by name, in the model's order; all of them must be tensors. */
     static Map<String, Tensor> outputs(Session session) {
         Map<String, Tensor> copies = new LinkedHashMap<>();
         session.outputs().forEach(o -> copies.put(o.name(), session.output(o.name()).copy()));
+        return copies;
+    }
+
+    /** The same for outputs of any kind. */
+    static Map<String, Value> values(Session session) {
+        Map<String, Value> copies = new LinkedHashMap<>();
+        session.outputs().forEach(o -> copies.put(o.name(), session.outputValue(o.name()).copy()));
         return copies;
     }
 

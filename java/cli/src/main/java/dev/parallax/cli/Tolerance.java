@@ -1,6 +1,6 @@
 package dev.parallax.cli;
 
-import dev.parallax.Tensor;
+import dev.parallax.Value;
 import java.util.Arrays;
 import picocli.CommandLine.Option;
 
@@ -38,7 +38,7 @@ final class Tolerance {
         return atol == null ? 0 : atol;
     }
 
-    Comparison compare(String name, Tensor ours, Tensor theirs) {
+    Comparison compare(String name, Value ours, Value theirs) {
         return Comparison.of(name, ours, theirs, relative(), absolute());
     }
 
@@ -49,7 +49,7 @@ final class Tolerance {
     /** The comparison in words. */
     String verdict(Comparison c) {
         if (!c.sameShape()) {
-            return "DIFFERS: ours is " + c.ours();
+            return "DIFFERS: ours is " + Values.brief(c.ours());
         }
         String where = c.at() == null ? "" : ", most at " + Arrays.toString(c.at());
         if (c.bitEqual()) {

@@ -26,6 +26,11 @@ final class OnnxFile {
         return this;
     }
 
+    OnnxFile node(Message node) {
+        nodes.add(node);
+        return this;
+    }
+
     /** A Constant node. */
     OnnxFile constant(String name, Tensor tensor) {
         Message value = Message.EMPTY.with(Onnx.ATTRIBUTE_NAME, "value").with(Onnx.ATTRIBUTE_TENSOR, proto("", tensor))
@@ -71,6 +76,17 @@ final class OnnxFile {
         return this;
     }
 
+    /** Of any type, as a TypeProto. */
+    OnnxFile input(String name, Message type) {
+        inputs.add(Message.EMPTY.with(Onnx.VALUE_NAME, name).with(2, type));
+        return this;
+    }
+
+    OnnxFile output(String name, Message type) {
+        outputs.add(Message.EMPTY.with(Onnx.VALUE_NAME, name).with(2, type));
+        return this;
+    }
+
     private static Message value(String name, ElementType type, Object... dims) {
         List<Message> shape = Arrays.stream(dims)
                 .map(dim -> Message.EMPTY.with(dim instanceof Number ? 1 : 2, dim)).toList();
@@ -82,7 +98,8 @@ final class OnnxFile {
         Message graph = Message.EMPTY.with(Onnx.GRAPH_NODE, nodes).with(2, "tiny")
                 .with(Onnx.GRAPH_INITIALIZER, initializers).with(Onnx.GRAPH_INPUT, inputs)
                 .with(Onnx.GRAPH_OUTPUT, outputs);
-        Message opsetId = Message.EMPTY.with(1, "").with(2, opset);
-        return Message.EMPTY.with(1, 8).with(Onnx.MODEL_GRAPH, graph).with(8, opsetId).toByteArray();
+        List<Message> opsets = List.of(Message.EMPTY.with(1, "").with(2, opset),
+                Message.EMPTY.with(1, "ai.onnx.ml").with(2, 3));
+        return Message.EMPTY.with(1, 8).with(Onnx.MODEL_GRAPH, graph).with(8, opsets).toByteArray();
     }
 }
