@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <unordered_set>
 
 namespace plx::graph {
 
@@ -54,11 +55,12 @@ std::string symbol_of(const Graph& graph, ValueId input, size_t axis) {
 
 std::vector<std::string> symbols_of(const Graph& graph) {
   std::vector<std::string> symbols;
+  std::unordered_set<std::string> seen;
   for (const ValueId input : graph.inputs) {
     const auto& shape = graph.values[input].type.shape;
     for (size_t axis = 0; shape && axis < shape->size(); ++axis) {
       std::string symbol = symbol_of(graph, input, axis);
-      if (symbol.empty() || std::find(symbols.begin(), symbols.end(), symbol) != symbols.end()) continue;
+      if (symbol.empty() || !seen.insert(symbol).second) continue;
       symbols.push_back(std::move(symbol));
     }
   }
@@ -97,6 +99,8 @@ Dim fit(std::span<const std::string> symbols, std::span<const Sizes> probes, std
   const auto plus = [](int64_t b) { return b == 0 ? std::string() : (b > 0 ? "+" : "") + std::to_string(b); };
   if (std::any_of(seen.begin(), seen.end(), [](int64_t size) { return size < 0; })) return {};
   if (std::all_of(seen.begin(), seen.end(), [&](int64_t size) { return size == seen[0]; })) return {seen[0], {}};
+  // What is written into a model can be any number; beyond this one, products below would be none.
+  if (std::any_of(seen.begin(), seen.end(), [](int64_t size) { return size > int64_t{1} << 36; })) return {};
   Fit best;
   for (size_t s = 0; s < symbols.size(); ++s) {
     const int64_t step = probes[1][s] - probes[0][s];

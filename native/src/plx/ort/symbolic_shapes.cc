@@ -53,6 +53,9 @@ std::optional<std::vector<graph::PartialShapes>> look(const std::shared_ptr<Runt
 graph::SymbolicShapes infer_symbolic(const std::shared_ptr<Runtime>& runtime, const graph::Graph& graph,
                                      const ModelSettings& settings, const std::string& base_directory) {
   const size_t symbols = graph::symbols_of(graph).size();
+  // Every symbol is told from every other, and every dim is held against every pair.
+  constexpr size_t kMostSymbols = 200;
+  if (symbols > kMostSymbols) return graph::symbolic_shapes(graph, {}, {});
   for (const graph::Scale scale : {graph::Scale::kUsual, graph::Scale::kSmall}) {
     auto probes = graph::probe_sizes(symbols, scale);
     if (symbols == 0) probes.resize(2);  // all look the same: one, and one to make sure of scalars
