@@ -24,7 +24,7 @@ constexpr int64_t kMostElements = int64_t{1} << 24;
 
 std::string one_line(std::string text) {
   std::replace(text.begin(), text.end(), '\n', ' ');
-  return text.substr(0, 400);
+  return text.substr(0, 1500);
 }
 
 // A model's input as it declares it; -1 for what is open.

@@ -75,7 +75,9 @@ class Mutator {
         &Mutator::nest,            &Mutator::insert,           &Mutator::insert,            &Mutator::value_info,
         &Mutator::node_outputs,    &Mutator::into_function,    &Mutator::shadow,            &Mutator::copy_part,
     };
-    const size_t steps = 1 + below(3);
+    // Mostly one, so that many mutants are models still; now and then none.
+    const size_t draw = below(30);
+    const size_t steps = draw == 0 ? 0 : draw < 20 ? 1 : draw < 26 ? 2 : 3;
     for (size_t done = 0, tries = 0; done < steps && tries < 40; ++tries) {
       if ((this->*kSteps[below(std::size(kSteps))])()) ++done;
     }

@@ -15,7 +15,7 @@ struct Mutant {
   std::string what;  // for people: "inputs 0 and 1 of Add 'add_1' swapped; operator set '' 17 -> 7"
 };
 
-// One to three changes. The model itself comes back if it is no model at all.
+// Up to three changes. The model itself comes back if it is no model at all.
 Mutant mutate(std::string_view model, uint32_t seed);
 
 }  // namespace plx::fuzz

@@ -70,6 +70,9 @@ ort::Weights place_of_weights(const graph::Graph& graph) {
 
 Result<std::shared_ptr<Model>> Model::finish(std::shared_ptr<Model> model, Result<graph::Graph> graph) {
   if (!graph) return graph.error();
+  if (graph->outputs.empty()) {
+    return fail(Code::kInvalidModel, "'", model->given_->source.name, "' has no outputs, so there is nothing to run");
+  }
   auto given = std::make_shared<schedule::Subject>(*model->given_);
   given->graph = std::make_shared<const graph::Graph>(graph.take());
   given->as_given = true;

@@ -279,17 +279,6 @@ Result<Inferred> infer(const std::shared_ptr<Runtime>& runtime, const graph::Gra
   graph::Part part = graph::write_part(graph, nodes, graph.inputs, made, write);
   part.bytes += rank_outputs(graph, doubtful);
 
-  SessionSpec spec;
-  spec.source.name = graph.name.empty() ? "model" : graph.name;
-  spec.source.bytes = part.bytes;
-  spec.source.base_directory = base_directory;
-  spec.settings = &settings;
-  spec.level = ORT_ENABLE_BASIC;
-  spec.prepack = false;
-  spec.pool = false;
-  auto session = make_session(runtime, spec);
-  if (!session) return session.error();
-
   Inferred result;
   result.types.resize(graph.values.size());
   result.shapes = std::move(inputs);
@@ -303,6 +292,19 @@ Result<Inferred> infer(const std::shared_ptr<Runtime>& runtime, const graph::Gra
     }
     if (result.shapes[i]) result.partial[i] = result.shapes[i]->dims;
   }
+  if (made.empty()) return result;  // all is constant; ONNX Runtime makes no session of nothing
+
+  SessionSpec spec;
+  spec.source.name = graph.name.empty() ? "model" : graph.name;
+  spec.source.bytes = part.bytes;
+  spec.source.base_directory = base_directory;
+  spec.settings = &settings;
+  spec.level = ORT_ENABLE_BASIC;
+  spec.prepack = false;
+  spec.pool = false;
+  auto session = make_session(runtime, spec);
+  if (!session) return session.error();
+
   const TypeDescriber describer(api);
   for (size_t i = 0; i < made.size() + doubtful.size(); ++i) {
     OrtTypeInfo* raw = nullptr;
@@ -336,6 +338,8 @@ Result<Inferred> infer(const std::shared_ptr<Runtime>& runtime, const graph::Gra
     }
     result.types[id].kind = graph::Kind::kTensor;
     result.types[id].element = static_cast<graph::ElementType>(element);
+    // Sizes that the model declares inside may be wrong: ONNX Runtime overlooks that, but holds a unit's inputs to them.
+    result.types[id].proto = {};
     const bool known = std::all_of(sizes.begin(), sizes.end(), [](int64_t size) { return size >= 0; });
     if (known) result.shapes[id] = graph::Shape{.element = result.types[id].element, .dims = sizes};
     result.partial[id] = std::move(sizes);
