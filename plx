@@ -3,6 +3,7 @@
 #
 #   ./plx [--yes] demo|plan|run|compare|bench|doctor|zoo|--help|--version ...   the command itself (java/cli)
 #   ./plx [--yes] test [--long] [--soak] [STEP...]                              every test (cmake/setup/test.sh)
+#   ./plx [--yes] fuzz [--minutes N] [--target NAME]                            made-up input (cmake/setup/fuzz.sh)
 #
 # Missing packages are listed, and installed after a question; --yes, or an input that is no terminal, answers it.
 set -euo pipefail
@@ -28,6 +29,13 @@ case ${1-} in
     # shellcheck source=cmake/setup/test.sh
     source "$here/cmake/setup/test.sh"
     run_tests "$@"
+    exit
+    ;;
+  fuzz)
+    shift
+    # shellcheck source=cmake/setup/fuzz.sh
+    source "$here/cmake/setup/fuzz.sh"
+    run_fuzz "$@"
     exit
     ;;
   doctor)

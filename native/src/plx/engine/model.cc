@@ -86,6 +86,9 @@ Result<std::shared_ptr<Model>> Model::finish(schedule::Subject subject, Result<g
   if (!read) return read.error();
   auto graph = graph::pin_files(read.take(), std::move(options));
   if (!graph) return graph.error();
+  if (graph->outputs.empty()) {
+    return fail(Code::kInvalidModel, "'", subject.source.name, "' has no outputs, so there is nothing to run");
+  }
   // ONNX Runtime opens nothing by a name that the model or its folder gives: what it reads is what was checked.
   subject.source.files = graph->files;
   if (!graph->files.empty()) {

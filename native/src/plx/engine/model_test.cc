@@ -276,6 +276,12 @@ TEST(Load, SaysWhatIsWrong) {
   expect_error(Model::load_memory(runtime(), "\x08\x08 and more", "", {}), Code::kInvalidModel, "model in memory");
 }
 
+TEST(Load, AModelWithoutOutputsIsRefused) {
+  OnnxModel m;
+  m.input("x", kFloat, {1}).node("Relu", {"x"}, {"y"});
+  expect_error(Model::load_memory(runtime(), m.bytes(), "", {}), Code::kInvalidModel, "no outputs");
+}
+
 TEST(Load, AnOperatorThatIsNotThereIsReportedWithItsName) {
   OnnxModel m;
   m.imports("com.example", 1).input("x", kFloat, {1}).node("com.example:Blend", {"x"}, {"y"}).output("y", kFloat, {1});
@@ -378,6 +384,51 @@ TEST(WeightsInMemory, MayHaveAFolderThatHoldsNothing) {
   EXPECT_EQ(outputs(*session, 1), Plain(runtime(), bytes).run({x}));
   EXPECT_TRUE(std::filesystem::is_empty(folder));
   std::filesystem::remove_all(folder);
+}
+
+// ---- what mutated models brought to light
+// -----------------------------------------------------------------------------------------
+
+TEST(Oddities, NodesThatNobodyReads) {
+  OnnxModel m;
+  m.input("x", kFloat, {"n"}).output("y", kFloat, {"n"});
+  m.node("Relu", {"x"}, {"y"}).node("Exp", {"x"}, {"e"}).node("Neg", {"e"}, {"unread"});
+  schedule::testing::expect_plain_results(m.bytes(), {{noise({4}, 1)}});
+}
+
+// ONNX Runtime infers the right sizes and goes on.
+TEST(Oddities, WrongSizesDeclaredInside) {
+  OnnxModel m;
+  m.input("x", kFloat, {1, 5}).output("y", kFloat, {1, 5}).value_info("a", graph::testing::tensor_type(kFloat, {1, 8}));
+  m.node("Tanh", {"x"}, {"a"}).node("Exp", {"a"}, {"b"}).node("Add", {"a", "b"}, {"y"});
+  schedule::testing::expect_plain_results(m.bytes(), {{noise({1, 5}, 1)}});
+}
+
+TEST(Oddities, NothingButConstants) {
+  OnnxModel m;
+  m.input("x", kFloat, {2}).initializer("c", tensor<float>({2}, {-1, 2})).output("y", kFloat, {2});
+  m.node("Relu", {"c"}, {"y"});
+  schedule::testing::expect_plain_results(m.bytes(), {{noise({2}, 1)}});
+}
+
+// Their kernels refuse such operands, so aliases do too.
+TEST(Oddities, OperandsOfViewsThatAreNoLists) {
+  for (const char* op : {"Reshape", "Squeeze", "Unsqueeze"}) {
+    OnnxModel m;
+    m.input("x", kFloat, {2, 1}).input("shape", kInt, {1, 1}).output("y", graph::testing::tensor_type(kFloat));
+    m.node("Tanh", {"x"}, {"a"}).node(op, {"a", "shape"}, {"v"}).node("Exp", {"v"}, {"y"});
+    const Tensor x = noise({2, 1}, 1);
+    const Tensor shape = tensor_of<int64_t>({1, 1}, {1});
+    EXPECT_THROW(Plain(runtime(), m.bytes()).run({x, shape}), std::runtime_error);
+    Loaded loaded(m.bytes());
+    const auto session = loaded.session(Units::kNodes);
+    must(schedule::testing::bind(*session, 0, x));
+    must(schedule::testing::bind(*session, 1, shape));
+    const Status ran = session->run();
+    ASSERT_FALSE(ran) << op;
+    EXPECT_EQ(ran.error().code, Code::kRunFailed);
+    EXPECT_NE(ran.error().message.find("a list of numbers in 'shape', which has the shape [1,1]"), std::string::npos);
+  }
 }
 
 }  // namespace

@@ -99,6 +99,8 @@ Dim fit(std::span<const std::string> symbols, std::span<const Sizes> probes, std
   const auto plus = [](int64_t b) { return b == 0 ? std::string() : (b > 0 ? "+" : "") + std::to_string(b); };
   if (std::any_of(seen.begin(), seen.end(), [](int64_t size) { return size < 0; })) return {};
   if (std::all_of(seen.begin(), seen.end(), [&](int64_t size) { return size == seen[0]; })) return {seen[0], {}};
+  // What is written into a model can be any number; beyond this one, products below would be none.
+  if (std::any_of(seen.begin(), seen.end(), [](int64_t size) { return size > int64_t{1} << 36; })) return {};
   Fit best;
   for (size_t s = 0; s < symbols.size(); ++s) {
     const int64_t step = probes[1][s] - probes[0][s];

@@ -63,6 +63,12 @@ TEST(Fit, WhatIsNoneOfTheseIsOpen) {
   EXPECT_EQ(fitted([](const Sizes& v) { return v[0] < 10 ? -1 : v[0]; }), "?");  // not known at one probe
 }
 
+TEST(Fit, HugeNumbersAreOpen) {
+  EXPECT_EQ(fitted([](const Sizes& v) { return INT64_MAX - v[0]; }), "?");
+  EXPECT_EQ(fitted([](const Sizes& v) { return v[0] << 50; }), "?");
+  EXPECT_EQ(fitted([](const Sizes&) { return INT64_MAX; }), std::to_string(INT64_MAX));
+}
+
 // A convolution's and a pool's sizes, and picture sides brought to a multiple: at odd sizes alone the last two would be
 // s-1 and s+1.
 TEST(Fit, RoundingIsSeenThrough) {

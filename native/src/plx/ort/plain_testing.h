@@ -115,6 +115,8 @@ class Plain {
     return results;
   }
 
+  OrtSession* session() const { return session_.get(); }
+
  private:
   void must(OrtStatus* status) const {
     if (status == nullptr) return;
@@ -156,6 +158,9 @@ class Plain {
   }
 
   Tensor content(OrtValue* value) {
+    int has_value = 0;  // an empty optional has none
+    must(api_.HasValue(value, &has_value));
+    if (has_value == 0) return {};
     int is_tensor = 0;
     must(api_.IsTensor(value, &is_tensor));
     if (is_tensor == 0) return {};
@@ -182,7 +187,7 @@ class Plain {
     if (element == ONNX_TENSOR_ELEMENT_DATA_TYPE_STRING) return tensor;
     void* data = nullptr;
     must(api_.GetTensorMutableData(value, &data));
-    tensor.bytes.assign(static_cast<const char*>(data), *graph::tensor_bytes(tensor.element, tensor.dims));
+    tensor.bytes.assign(static_cast<const char*>(data), graph::tensor_bytes(tensor.element, tensor.dims).value());
     return tensor;
   }
 

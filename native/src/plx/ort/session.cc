@@ -359,7 +359,7 @@ Result<Inferred> infer(const std::shared_ptr<Runtime>& runtime, const graph::Gra
     }
     if (result.shapes[i]) result.partial[i] = result.shapes[i]->dims;
   }
-  if (nodes.empty()) return result;  // all of it folded to constants: ONNX Runtime makes no session of that
+  if (made.empty()) return result;  // all of it folded to constants: ONNX Runtime makes no session of that
 
   SessionSpec spec;
   spec.source.name = graph.name.empty() ? "model" : graph.name;
@@ -405,6 +405,8 @@ Result<Inferred> infer(const std::shared_ptr<Runtime>& runtime, const graph::Gra
     }
     result.types[id].kind = graph::Kind::kTensor;
     result.types[id].element = static_cast<graph::ElementType>(element);
+    // Sizes that the model declares inside may be wrong: ONNX Runtime overlooks that, but holds a unit's inputs to them.
+    result.types[id].proto = {};
     const bool known = std::all_of(sizes.begin(), sizes.end(), [](int64_t size) { return size >= 0; });
     if (known) result.shapes[id] = graph::Shape{.element = result.types[id].element, .dims = sizes};
     result.partial[id] = std::move(sizes);

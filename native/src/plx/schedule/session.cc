@@ -386,6 +386,7 @@ struct Session::Impl final : Executor::Work {
 
   Status run_unit(Step& step) {
     const auto& unit = compiled->units()[step.index];
+    if (unit.outputs.empty()) return {};  // nobody reads what it makes, and ONNX Runtime wants to be asked for something
     bool any_preset = false;
     for (size_t i = 0; i < unit.inputs.size(); ++i) step.inputs[i] = current[unit.inputs[i]];
     for (size_t i = 0; i < unit.outputs.size(); ++i) {
@@ -520,14 +521,24 @@ struct Session::Impl final : Executor::Work {
   Result<std::span<const int64_t>> operand(const graph::Node& node) {
     const graph::ValueId id = node.inputs[1];
     const graph::Value& value = compiled->subject().graph->values[id];
+    // As strict as ONNX Runtime's kernels.
+    const auto is_list = [&](std::span<const int64_t> dims) {
+      return dims.size() == 1 || (dims.empty() && node.op_type == "Unsqueeze");
+    };
+    const auto no_list = [&](std::span<const int64_t> dims) {
+      return fail(Code::kRunFailed, node.op_type, " '", node.name, "' wants a list of numbers in '", value.name, "', which has the shape ",
+                  text(dims));
+    };
     if (value.initializer != graph::kNone) {
       const auto& init = compiled->subject().graph->initializers[value.initializer];
       if (init.element != graph::ElementType::kInt64) return fail(Code::kRunFailed, "'", value.name, "' must be int64");
+      if (!is_list(init.dims)) return no_list(init.dims);
       return std::span(reinterpret_cast<const int64_t*>(init.data), init.size_bytes / 8);
     }
     const OrtValue* tensor = current[operand_slot[id]];
     const auto shape = shape_of(tensor);
     if (!shape || shape->element != graph::ElementType::kInt64) return fail(Code::kRunFailed, "'", value.name, "' must be int64");
+    if (!is_list(shape->dims)) return no_list(shape->dims);
     void* data = nullptr;
     if (OrtStatus* status = api.GetTensorMutableData(const_cast<OrtValue*>(tensor), &data)) {
       return runtime->check(status, "cannot read '" + value.name + "'").error();

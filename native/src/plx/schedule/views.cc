@@ -1,6 +1,7 @@
 #include "plx/schedule/views.h"
 
 #include <algorithm>
+#include <optional>
 
 namespace plx::schedule {
 
@@ -12,9 +13,12 @@ std::string text(std::span<const int64_t> dims) {
   return out + "]";
 }
 
-int64_t product(std::span<const int64_t> dims) {
+// Nothing if it is no int64: beside a dim of 0 others may be as large as they like.
+std::optional<int64_t> product(std::span<const int64_t> dims) {
   int64_t total = 1;
-  for (const int64_t dim : dims) total *= dim;
+  for (const int64_t dim : dims) {
+    if (__builtin_mul_overflow(total, dim, &total)) return std::nullopt;
+  }
   return total;
 }
 
@@ -35,7 +39,10 @@ Result<std::vector<int64_t>> view_dims(const graph::Node& node, std::span<const 
     int64_t axis = graph::int_attribute(node, "axis").value_or(1);
     if (axis < 0) axis += rank;
     if (axis < 0 || axis > rank) return wrong("has an axis outside its input " + text(dims));
-    return std::vector<int64_t>{product(dims.first(static_cast<size_t>(axis))), product(dims.subspan(static_cast<size_t>(axis)))};
+    const auto rows = product(dims.first(static_cast<size_t>(axis)));
+    const auto columns = product(dims.subspan(static_cast<size_t>(axis)));
+    if (!rows || !columns) return wrong("makes a dim that is too large of its input " + text(dims));
+    return std::vector<int64_t>{*rows, *columns};
   }
 
   if (node.op_type == "Reshape") {
@@ -54,17 +61,24 @@ Result<std::vector<int64_t>> view_dims(const graph::Node& node, std::span<const 
       else if (__builtin_mul_overflow(known, dim, &known)) return wrong("has the impossible target shape " + text(axes));
       out.push_back(dim);
     }
-    int64_t total = product(dims);
-    if (open >= 0 && allow_zero && known == 0 && total == 0) {
+    const bool empty = std::find(dims.begin(), dims.end(), 0) != dims.end();
+    auto total = empty ? std::optional<int64_t>(0) : product(dims);
+    if (open >= 0 && allow_zero && known == 0 && empty) {
       // Any size would do; ONNX Runtime takes the one that fits with the zeros left out.
-      known = total = 1;
-      for (const int64_t dim : out) known *= dim > 0 ? dim : 1;
-      for (const int64_t dim : dims) total *= dim > 0 ? dim : 1;
+      std::vector<int64_t> have(dims.begin(), dims.end());
+      std::vector<int64_t> want = out;
+      std::erase_if(have, [](int64_t dim) { return dim <= 0; });
+      std::erase_if(want, [](int64_t dim) { return dim <= 0; });
+      total = product(have);
+      const auto rest = product(want);
+      if (!rest) return wrong("has the impossible target shape " + text(axes));
+      known = *rest;
     }
+    if (!total) return wrong("cannot turn " + text(dims) + " into " + text(axes));
     if (open >= 0) {
-      if (known == 0 || total % known != 0) return wrong("cannot turn " + text(dims) + " into " + text(axes));
-      out[static_cast<size_t>(open)] = total / known;
-    } else if (known != total) {
+      if (known == 0 || *total % known != 0) return wrong("cannot turn " + text(dims) + " into " + text(axes));
+      out[static_cast<size_t>(open)] = *total / known;
+    } else if (known != *total) {
       return wrong("cannot turn " + text(dims) + " into " + text(axes));
     }
     return out;

@@ -96,6 +96,16 @@ TEST(Views, ReshapeThatDoesNotFit) {
   EXPECT_TRUE(mentions(view("Reshape", Dims{0, 3}, Dims{0, -1}), "cannot turn"));
 }
 
+// An empty tensor may have dims whose product is no number.
+TEST(Views, OfEmptyTensorsWithHugeDims) {
+  constexpr int64_t kHuge = int64_t{1} << 62;
+  EXPECT_TRUE(mentions(view("Flatten", {attr("axis", 2)}, Dims{kHuge, 4, 0}), "too large"));
+  EXPECT_EQ(view("Flatten", {attr("axis", 0)}, Dims{0, kHuge}), "[1,0]");
+  EXPECT_EQ(view("Reshape", Dims{kHuge, 4, 0}, Dims{-1}), "[0]");
+  const auto allowed = node_of("Reshape", {attr("allowzero", 1)});
+  EXPECT_TRUE(mentions(view(allowed, Dims{kHuge, 4, 0}, Dims{0, -1}, true), "cannot turn"));
+}
+
 TEST(Views, SqueezeAndUnsqueeze) {
   EXPECT_EQ(view("Squeeze", Attrs{}, Dims{1, 3, 1}), "[3]");
   EXPECT_EQ(view("Squeeze", Dims{1, 3, 1}, Dims{-1}), "[1,3]");

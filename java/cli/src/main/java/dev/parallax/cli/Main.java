@@ -32,6 +32,7 @@ import picocli.CommandLine.UnmatchedArgumentException;
             "  plx bench --suite paper DIR                the paper's tables for a folder of models",
             "  plx zoo fill DIR                           eight models to try it with",
             "  plx test                                   every test (from a clone of the project only)",
+            "  plx fuzz --minutes 30                      made-up input for what plx reads (likewise)",
             "", "Exit status: 0 all is well, 1 the answer is no, 2 bad input or nothing could be done."})
 public final class Main {
     static final int NO = 1;
@@ -75,6 +76,7 @@ public final class Main {
                 .addSubcommand(new ZooCommand(console))
                 .addSubcommand(new DoctorCommand(console))
                 .addSubcommand(new TestCommand())
+                .addSubcommand(new FuzzCommand())
                 .setOut(new PrintWriter(out, true))
                 .setErr(new PrintWriter(err, true))
                 .setColorScheme(Help.defaultColorScheme(terminal ? Help.Ansi.AUTO : Help.Ansi.OFF))

@@ -19,7 +19,8 @@ class MainTest {
 
     @ParameterizedTest
     @ValueSource(strings = {"--help", "demo --help", "plan --help", "run --help", "compare --help", "bench --help",
-            "doctor --help", "zoo --help", "zoo list --help", "zoo fill --help", "test --help"})
+            "doctor --help", "zoo --help", "zoo list --help", "zoo fill --help", "test --help",
+            "fuzz --help"})
     void helpIsEverywhere(String line) {
         Plx plx = Plx.run((Object[]) line.split(" "));
         assertEquals(0, plx.status(), plx::toString);
@@ -32,7 +33,7 @@ class MainTest {
     @Test
     void helpListsEveryCommand() {
         String help = Plx.run("--help").out();
-        for (String command : List.of("demo", "test", "doctor", "plan", "run", "compare", "bench", "zoo")) {
+        for (String command : List.of("demo", "test", "fuzz", "doctor", "plan", "run", "compare", "bench", "zoo")) {
             assertTrue(help.contains("\n  " + command + " "), help);
         }
     }
@@ -64,6 +65,7 @@ class MainTest {
             demo --threads -2;                    --threads -2 is negative
             doctor --json /none/x.json;           there is no folder /none
             test native;                          ./plx test native
+            fuzz --minutes 3;                     ./plx fuzz --minutes 3
             """)
     void wrongUsageIsOneLine(String line, String message) {
         Plx plx = Plx.run(line.isEmpty() ? new Object[0] : (Object[]) line.split(" "));
