@@ -1,5 +1,4 @@
-# What bench/overhead, bench/load and the others here share: set-up and build as ./plx does them, then one class of this
-# module.
+# What the commands of this folder share: set-up and build as ./plx does them, then one class of this module.
 # shellcheck shell=bash
 setup=$(cd "$(dirname "${BASH_SOURCE[0]}")/../cmake/setup" && pwd)
 # shellcheck source=../cmake/setup/common.sh

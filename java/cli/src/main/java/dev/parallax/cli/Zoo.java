@@ -10,14 +10,14 @@ import java.util.stream.Stream;
 
 /**
  * The model zoo: skeletons and tables of weights in one folder, from which whole models are made in another, some of
- * them in a second precision.
+ * them in a second precision; and a model that needs no files to be made from.
  *
  * <p>Lifetime: a value, holds no file open. Threads: any.
  * Example: {@code Zoo.open(folder).model("distilbert").files().fill(target, bytes -> {})}.
  */
 record Zoo(Path folder, List<Zoo.Model> models) {
     /** One model. */
-    sealed interface Model permits SeededModel, DerivedModel {
+    sealed interface Model permits SeededModel, DerivedModel, Detector {
         String name();
 
         long parameters();
@@ -39,6 +39,7 @@ record Zoo(Path folder, List<Zoo.Model> models) {
                 throw new BadInputException("no model tables (*.tsv) in " + folder
                         + "; name the folder that has them with --from");
             }
+            models.add(new Detector());
             return new Zoo(folder, List.copyOf(models));
         } catch (IOException e) {
             throw new BadInputException("cannot read the model zoo in " + folder + ": " + Text.reason(e)

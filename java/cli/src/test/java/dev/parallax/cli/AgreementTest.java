@@ -48,6 +48,7 @@ class AgreementTest {
     @ParameterizedTest
     @CsvSource({
         "yolov8n, ''",
+        "detector, ''",
         "swinv2-tiny, ''",
         "swinv2-tiny-fp16, ''",
         "whisper-tiny-encoder, input_features=1x80x3000 | input_features=2x80x3000 | input_features=1x80x3000",

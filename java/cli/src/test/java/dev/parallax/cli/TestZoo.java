@@ -8,11 +8,13 @@ import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 
 /**
- * Whole models for tests: the zoo, filled when first needed into a folder that later runs find again, and MiniLM from
- * its jars. 1.5 GB in all.
+ * Whole models for tests: the zoo, filled when first needed into a folder that later runs find again, MiniLM from its
+ * jars, 1.5 GB in all; and those that the set-up fetched.
  */
 final class TestZoo {
     private static final Path FOLDER = Path.of(System.getProperty("parallax.test.zoo", "target/zoo"));
+
+    private static final Path FETCHED = Path.of(System.getProperty("parallax.test.models", "../../target/models"));
 
     private TestZoo() {}
 
@@ -42,5 +44,15 @@ final class TestZoo {
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }
+    }
+
+    /** A model that {@code ./plx test} fetches before it begins, such as "silero_vad_v5". */
+    static Path fetched(String name) {
+        Path file = FETCHED.resolve(name + ".onnx");
+        if (!Files.isRegularFile(file)) {
+            throw new IllegalStateException(file.toAbsolutePath().normalize()
+                    + " is missing: run cmake/setup/models.sh, which takes npm, once");
+        }
+        return file;
     }
 }

@@ -36,9 +36,6 @@ final class Ways {
             if (units == Units.MIXED && !measured && !LONG) {
                 continue;
             }
-            Rule rule = units == Units.LAYERS ? Rule.PAPER : Rule.RELAXED;
-            ModelArguments arguments = new ModelArguments();
-            PlanOptions plan = arguments.plan(units, inputs.resolved()).rule(rule).build();
             for (SchedulerPolicy policy : policies) {
                 for (int threads : new int[] {0, 1}) {
                     boolean different = switch (units) {
@@ -49,14 +46,19 @@ final class Ways {
                         case MIXED -> policy == DataflowPolicy.INSTANCE && threads == 0;
                     };
                     if (LONG || different) {
-                        String name = "units " + units + ", policy " + ModelArguments.PolicyConverter.text(policy)
-                                + ", threads " + threads;
-                        ways.add(new Way(name,
-                                SessionOptions.builder().plan(plan).policy(policy).threads(threads).build()));
+                        ways.add(way(inputs, units, policy, threads));
                     }
                 }
             }
         }
         return ways;
+    }
+
+    static Way way(Inputs inputs, Units units, SchedulerPolicy policy, int threads) {
+        Rule rule = units == Units.LAYERS ? Rule.PAPER : Rule.RELAXED;
+        PlanOptions plan = new ModelArguments().plan(units, inputs.resolved()).rule(rule).build();
+        String name = "units " + units + ", policy " + ModelArguments.PolicyConverter.text(policy) + ", threads "
+                + threads;
+        return new Way(name, SessionOptions.builder().plan(plan).policy(policy).threads(threads).build());
     }
 }

@@ -173,7 +173,7 @@ class ZooTest {
         assertEquals(0, plx.status(), plx::toString);
         for (String name : List.of("yolov8n", "swinv2-tiny", "swinv2-tiny-fp16", "whisper-tiny-encoder",
                 "whisper-tiny-encoder-int8", "whisper-tiny-decoder",
-                "whisper-tiny-decoder-past", "whisper-tiny-greedy", "clip-text", "distilbert")) {
+                "whisper-tiny-decoder-past", "whisper-tiny-greedy", "clip-text", "distilbert", "detector")) {
             assertTrue(plx.out().contains(name + " "), plx::toString);
         }
     }
