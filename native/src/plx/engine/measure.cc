@@ -14,6 +14,7 @@ namespace plx::engine {
 namespace {
 
 constexpr int kRuns = 6;
+constexpr uint64_t kMostMadeUpBytes = uint64_t{1} << 30;
 
 template <class T>
 void fill(std::vector<std::byte>& bytes, T value) {
@@ -25,6 +26,11 @@ Result<std::vector<std::byte>> make_up(const graph::Value& input, const graph::S
   if (!size) {
     return fail(Code::kUnsupported, "input '", input.name, "' is of ", graph::element_type_name(shape.element),
                 ", for which no values can be made up to measure with: use another cut than mixed");
+  }
+  // A model may declare any size; what nobody gave is not worth running out of memory for.
+  if (*size > kMostMadeUpBytes) {
+    return fail(Code::kUnsupported, "input '", input.name, "' takes ", *size, " bytes, more than the ", kMostMadeUpBytes,
+                " that are made up to measure with: use another cut than mixed");
   }
   std::vector<std::byte> bytes(*size);
   const int whole = shape.dims.empty() ? 8 : 1;

@@ -485,6 +485,10 @@ TEST_F(HostileData, PinnedFilesAreTheOnesThatWereChecked) {
   EXPECT_EQ(pinned->model.find("weights.bin"), std::string::npos);
   EXPECT_EQ(pinned->model.find("secret.bin"), std::string::npos);
   ASSERT_EQ(pinned->files.size(), 1u) << "one file, however it is spelled";
+  // The body's and the attribute's copies.
+  const size_t inlined = pinned->model.find("01234567");
+  ASSERT_NE(inlined, std::string::npos);
+  EXPECT_NE(pinned->model.find("01234567", inlined + 8), std::string::npos);
   // Whatever takes the name now: the old file is what opens.
   std::filesystem::remove(model_ + "/weights.bin");
   link("../secret.bin", "weights.bin");

@@ -1,8 +1,12 @@
 #include "plx/graph/messages.h"
 
+#include <cstdlib>
+#include <optional>
 #include <protozero/pbf_reader.hpp>
 #include <protozero/pbf_writer.hpp>
+#include <vector>
 
+#include "plx/graph/graph.h"
 #include "plx/graph/onnx_fields.h"
 
 namespace plx::graph {
@@ -52,59 +56,83 @@ Place place(Message in, uint32_t tag) {
   return {};
 }
 
-std::string relocate_message(std::string_view bytes, Message kind, const std::map<std::string, std::string>& locations);
+// Where the data of a tensor lies, as the reader has checked it.
+struct External {
+  bool external = false;
+  std::string location;
+  uint64_t offset = 0;
+  std::optional<uint64_t> size;
+};
 
-std::string relocate_entry(std::string_view bytes, const std::map<std::string, std::string>& locations) {
-  std::string key;
-  std::string value;
-  pbf_reader entry{bytes.data(), bytes.size()};
-  while (entry.next()) {
-    if (entry.wire_type() != onnx::kBytes) entry.skip();
-    else if (entry.tag() == onnx::StringEntry::kKey) key = entry.get_string();
-    else if (entry.tag() == onnx::StringEntry::kValue) value = entry.get_string();
-    else entry.skip();
+External external_of(std::string_view tensor) {
+  External out;
+  ElementType element = ElementType::kUndefined;
+  std::vector<int64_t> dims;
+  pbf_reader reader{tensor.data(), tensor.size()};
+  while (reader.next()) {
+    const bool is_number = reader.wire_type() == onnx::kVarint;
+    if (reader.tag() == onnx::TensorProto::kDataLocation && is_number) out.external = reader.get_int32() == 1;
+    else if (reader.tag() == onnx::TensorProto::kDataType && is_number) element = static_cast<ElementType>(reader.get_int32());
+    else if (reader.tag() == onnx::TensorProto::kDims) onnx::append_int64s(reader, dims);
+    else if (reader.tag() == onnx::TensorProto::kExternalData && reader.wire_type() == onnx::kBytes) {
+      const auto [key, value] = onnx::string_entry(onnx::view(reader.get_view()));
+      if (key == "location") out.location = value;
+      if (key == "offset") out.offset = std::strtoull(value.c_str(), nullptr, 10);
+    } else reader.skip();
   }
-  if (key == "location") {
-    const auto known = locations.find(value);
-    // Anywhere else ONNX Runtime would look for itself.
-    if (known == locations.end()) throw Refused("names the external file '" + value + "' where nothing may name one");
-    value = known->second;
-  }
-  std::string out;
-  pbf_writer writer{out};
-  writer.add_string(onnx::StringEntry::kKey, key);
-  writer.add_string(onnx::StringEntry::kValue, value);
+  out.size = tensor_bytes(element, dims);
   return out;
 }
 
-bool is_external(std::string_view tensor) {
-  bool external = false;
-  pbf_reader reader{tensor.data(), tensor.size()};
-  while (reader.next()) {
-    if (reader.tag() == onnx::TensorProto::kDataLocation && reader.wire_type() == onnx::kVarint) external = reader.get_int32() == 1;
-    else reader.skip();
+std::string pin_tensor(std::string_view tensor, bool of_graph, const Files& files) {
+  const External where = external_of(tensor);
+  if (!where.external) return std::string(tensor);
+  const auto file = files.find(where.location);
+  const std::span<const std::byte> bytes = file == files.end() ? std::span<const std::byte>() : file->second->bytes();
+  // The reader has seen to it; anything else ONNX Runtime would look for itself.
+  if (file == files.end() || !where.size || where.offset > bytes.size() || *where.size > bytes.size() - where.offset) {
+    throw Refused("names the external file '" + where.location + "' where nothing may name one");
   }
-  return external;
+  std::string out;
+  pbf_writer writer{out};
+  pbf_reader in{tensor.data(), tensor.size()};
+  while (in.next()) {
+    const uint32_t tag = in.tag();
+    if (tag == onnx::TensorProto::kExternalData || (!of_graph && tag == onnx::TensorProto::kDataLocation)) in.skip();
+    else onnx::copy_field(in, writer);
+  }
+  if (!of_graph) {
+    writer.add_bytes(onnx::TensorProto::kRawData, reinterpret_cast<const char*>(bytes.data()) + where.offset, *where.size);
+    return out;
+  }
+  const auto entry = [&](const char* key, const std::string& value) {
+    std::string text;
+    pbf_writer{text}.add_string(onnx::StringEntry::kKey, key);
+    pbf_writer{text}.add_string(onnx::StringEntry::kValue, value);
+    writer.add_message(onnx::TensorProto::kExternalData, text);
+  };
+  entry("location", pinned_location(*file->second));
+  entry("offset", std::to_string(where.offset));
+  entry("length", std::to_string(*where.size));
+  return out;
 }
 
-std::string relocate_message(std::string_view bytes, Message kind, const std::map<std::string, std::string>& locations) {
-  if (kind == Message::kTensor && !is_external(bytes)) return std::string(bytes);
+// `of_graph`: what the message holds belongs to the model's own graph, not to a body or function.
+std::string pin_message(std::string_view bytes, Message kind, bool of_graph, const Files& files) {
   std::string out;
   pbf_writer writer{out};
   pbf_reader in{bytes.data(), bytes.size()};
   while (in.next()) {
     const uint32_t tag = in.tag();
-    if (in.wire_type() != onnx::kBytes) {
-      onnx::copy_field(in, writer);
+    const Message inner = place(kind, tag).kind;
+    if (in.wire_type() != onnx::kBytes || inner == Message::kOther) {
+      if (kind == Message::kModel && tag == onnx::Model::kTrainingInfo) in.skip();
+      else onnx::copy_field(in, writer);
       continue;
     }
     const std::string_view field = onnx::view(in.get_view());
-    const Message inner = place(kind, tag).kind;
-    if (inner != Message::kOther) writer.add_message(tag, relocate_message(field, inner, locations));
-    else if (kind == Message::kTensor && tag == onnx::TensorProto::kExternalData) {
-      writer.add_message(tag, relocate_entry(field, locations));
-    } else if (kind == Message::kModel && tag == onnx::Model::kTrainingInfo) continue;
-    else writer.add_bytes(tag, field.data(), field.size());
+    if (inner == Message::kTensor) writer.add_message(tag, pin_tensor(field, of_graph && kind == Message::kGraph, files));
+    else writer.add_message(tag, pin_message(field, inner, kind == Message::kModel && inner == Message::kGraph, files));
   }
   return out;
 }
@@ -131,8 +159,8 @@ void walk(std::string_view bytes, Message kind, int max_depth, const Visit& visi
   }
 }
 
-std::string relocate(std::string_view model, const std::map<std::string, std::string>& locations) {
-  return relocate_message(model, Message::kModel, locations);
-}
+std::string pinned_location(const Mapping& file) { return file.path().substr(1); }
+
+std::string pin(std::string_view model, const Files& files) { return pin_message(model, Message::kModel, false, files); }
 
 }  // namespace plx::graph

@@ -6,10 +6,11 @@
 #pragma once
 
 #include <functional>
-#include <map>
 #include <stdexcept>
 #include <string>
 #include <string_view>
+
+#include "plx/graph/storage.h"
 
 namespace plx::graph {
 
@@ -26,8 +27,12 @@ struct Refused : std::runtime_error {
 using Visit = std::function<void(Message, std::string_view)>;
 void walk(std::string_view bytes, Message kind, int max_depth, const Visit& visit);
 
-// The ModelProto with the location of every external tensor replaced; each must be among the `locations`. Without the
-// training information, which nothing here reads.
-std::string relocate(std::string_view model, const std::map<std::string, std::string>& locations);
+// The ModelProto with every external tensor named by this process's descriptor of its file; each must be among the
+// `files`. Tensors of bodies, functions and attributes are written into the model instead: ONNX's checker, which ONNX
+// Runtime asks about those, takes a descriptor for a link and refuses it. Without the training information, which
+// nothing here reads.
+std::string pin(std::string_view model, const Files& files);
+// What such a location is: relative to kPinnedFolder (reader.h).
+std::string pinned_location(const Mapping& file);
 
 }  // namespace plx::graph

@@ -5,7 +5,9 @@
 #include <cstdint>
 #include <protozero/pbf_reader.hpp>
 #include <protozero/pbf_writer.hpp>
+#include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace plx::graph::onnx {
@@ -49,6 +51,19 @@ inline void append_int64s(protozero::pbf_reader& message, std::vector<int64_t>& 
   } else {
     message.skip();
   }
+}
+
+// Key and value of a StringStringEntryProto.
+inline std::pair<std::string, std::string> string_entry(std::string_view bytes) {
+  std::pair<std::string, std::string> entry;
+  protozero::pbf_reader reader{bytes.data(), bytes.size()};
+  while (reader.next()) {
+    if (reader.wire_type() != kBytes) reader.skip();
+    else if (reader.tag() == StringEntry::kKey) entry.first = reader.get_string();
+    else if (reader.tag() == StringEntry::kValue) entry.second = reader.get_string();
+    else reader.skip();
+  }
+  return entry;
 }
 
 // Copies the field the reader stands on, unread.

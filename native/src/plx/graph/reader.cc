@@ -409,14 +409,7 @@ class Reader {
         raw = onnx::view(reader.get_view());
         has_raw = true;
       } else if (reader.tag() == onnx::TensorProto::kExternalData && is_bytes) {
-        auto& [key, value] = external.emplace_back();
-        pbf_reader entry = reader_of(onnx::view(reader.get_view()));
-        while (entry.next()) {
-          if (entry.wire_type() != onnx::kBytes) entry.skip();
-          else if (entry.tag() == onnx::StringEntry::kKey) key = entry.get_string();
-          else if (entry.tag() == onnx::StringEntry::kValue) value = entry.get_string();
-          else entry.skip();
-        }
+        external.push_back(onnx::string_entry(onnx::view(reader.get_view())));
       } else if (reader.tag() == onnx::TensorProto::kSegment) {
         refuse(Code::kUnsupported, "'", options_.name, "' stores tensor '", tensor.name, "' in segments, which nothing reads");
       } else reader.skip();
@@ -900,17 +893,12 @@ Result<Graph> read_model_file(const std::string& path, ReadOptions options) {
 
 Result<Graph> pin_files(Graph graph, ReadOptions options) {
   if (graph.files.empty()) return graph;
-  std::map<std::string, std::string> locations;
   options.files.clear();
-  for (const auto& [location, file] : graph.files) {
-    const std::string pinned = file->path().substr(1);  // relative to kPinnedFolder
-    locations.emplace(location, pinned);
-    options.files.emplace(pinned, file);
-  }
+  for (const auto& [location, file] : graph.files) options.files.emplace(pinned_location(*file), file);
   options.base_directory.clear();
   options.limits = Limits::none();
   try {
-    const std::string_view bytes = graph.storage->keep_text(relocate(graph.model, locations));
+    const std::string_view bytes = graph.storage->keep_text(pin(graph.model, graph.files));
     return read_model(std::as_bytes(std::span(bytes)), graph.storage, options);
   } catch (const Refused& error) {
     return fail(Code::kInvalidModel, "'", options.name, "' ", error.what());

@@ -34,9 +34,9 @@ Result<Graph> read_model(std::span<const std::byte> bytes, std::shared_ptr<Stora
 // Maps the file and reads it; base_directory and name are taken from the path.
 Result<Graph> read_model_file(const std::string& path, ReadOptions options);
 
-// The graph with its external files named by this process's descriptors of them, relative to kPinnedFolder: whoever opens
-// these locations gets the very files that were checked, and never follows a name that the model gave. The locations
-// hold as long as the graph lives. The graph itself if it has no external data.
+// The graph read again from a copy of its model (messages.h, `pin`) that names external files by this process's
+// descriptors, relative to kPinnedFolder: whoever opens these locations gets the very files that were checked, and never
+// follows a name that the model gave. They hold as long as the graph lives. The graph itself if it has no external data.
 inline constexpr const char* kPinnedFolder = "/";
 Result<Graph> pin_files(Graph graph, ReadOptions options);
 

@@ -197,6 +197,11 @@ Result<Session> make_session(const std::shared_ptr<Runtime>& runtime, const Sess
     if (const size_t at = error.message.find(spec.source.path); !spec.source.path.empty() && at != std::string::npos) {
       error.message.replace(at, spec.source.path.size(), spec.source.name);
     }
+    // ONNX Runtime asks for the name behind a descriptor, and a file that was removed has none.
+    if (spec.source.base_directory == graph::kPinnedFolder && error.message.find(kDescriptors) != std::string::npos) {
+      return fail(Code::kIo, context, ": a file with its external data was replaced or removed since the model was loaded; "
+                  "load the model again");
+    }
     // At load time everything that is not about operators is the model's fault.
     if (error.code == Code::kRunFailed || error.code == Code::kInvalidArgument) error.code = Code::kInvalidModel;
     if (error.code == Code::kUnsupported) error.message += " (operators from elsewhere: name their library as a custom-operator library)";
