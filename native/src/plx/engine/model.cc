@@ -201,6 +201,11 @@ Result<std::shared_ptr<const schedule::Subject>> Model::optimised(bool for_devic
   if (first) {
     for (size_t i = 0; i < made.values.size(); ++i) made.values[i].type = inferred->types[i];
     auto subject = std::make_shared<schedule::Subject>(*given_);
+    const bool fixed = std::all_of(made.inputs.begin(), made.inputs.end(), [&](graph::ValueId id) {
+      const auto& shape = made.values[id].type.shape;
+      return shape && std::all_of(shape->begin(), shape->end(), [](const graph::Dim& dim) { return dim.known(); });
+    });
+    if (fixed) subject->fixed_shapes = shapes;
     subject->graph = std::make_shared<const graph::Graph>(std::move(made));
     subject->as_given = false;
     if (!subject->graph->files.empty()) {

@@ -323,6 +323,8 @@ Result<Solution> plan(const Problem& problem) {
   solution.offsets.assign(problem.buffers.size(), 0);
   if (items.empty()) return solution;
   const uint64_t bound = lower_bound(problem);
+  // A search for the last hundredths of a percent takes all its time, at every new set of shapes.
+  const uint64_t good_enough = bound + bound / 512;
 
   Placer placer(items, pairs_of_items(problem, items), bound);
   uint64_t best = kNowhere;
@@ -366,14 +368,14 @@ Result<Solution> plan(const Problem& problem) {
       {By::kSizeAndLength, Fit::kWalls},  {By::kSizeAndSomeLength, Fit::kWalls},
   };
   for (const auto& [by, fit] : kTrials) {
-    if (best == bound || placer.work() >= work_limit) break;
+    if (best <= good_enough || placer.work() >= work_limit) break;
     placer.add_work(4 * items.size() * std::bit_width(items.size()));
     try_order(order_by(items, keys(by)), fit, best - 1);
     if (work_limit == kNowhere) work_limit = std::max(kWorkLimit, placer.work());
   }
 
   std::mt19937 random(1);  // the standard fixes its numbers, and so the plan
-  for (int move = 0; move < kMaxMoves && best > bound && placer.work() < work_limit; ++move) {
+  for (int move = 0; move < kMaxMoves && best > good_enough && placer.work() < work_limit; ++move) {
     std::vector<size_t> tops;
     for (size_t at = 0; at < best_order.size(); ++at) {
       const uint32_t i = best_order[at];

@@ -15,6 +15,7 @@
 
 #include "plx/base/result.h"
 #include "plx/graph/graph.h"
+#include "plx/graph/shapes.h"
 #include "plx/ort/session.h"
 #include "plx/partition/plan.h"
 
@@ -32,6 +33,8 @@ struct Subject {
   std::string unit_directory;
   std::string stand_in;
   bool as_given = false;       // the graph is the model's own, not yet optimised: units let ONNX Runtime optimise
+
+  graph::Shapes fixed_shapes;  // of all values, as inferred, if no input leaves a size open; empty if one does
 
   // Threads that sessions may use, the calling one included.
   int threads() const { return settings->threads == 1 ? 1 : runtime->threads(); }

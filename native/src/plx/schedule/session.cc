@@ -372,6 +372,12 @@ struct Session::Impl final : Executor::Work {
     active->placed.resize(current.size());
     active->offsets.resize(current.size());
     active->preset.resize(current.size());
+    // What is known before anything has run need not be asked of ONNX Runtime. Scalars may be of unknown rank in truth.
+    const graph::Shapes& fixed = compiled->subject().fixed_shapes;
+    for (size_t i = 0; i < current.size() && !fixed.empty(); ++i) {
+      const CompiledPlan::Slot& s = slot(static_cast<int>(i));
+      if (s.settled && fixed[s.value] && !fixed[s.value]->dims.empty()) active->recorded[i] = fixed[s.value];
+    }
     ++shape_misses;
   }
 
@@ -472,17 +478,19 @@ struct Session::Impl final : Executor::Work {
     return status;
   }
 
-  // Nothing for what is no tensor.
-  std::optional<graph::Shape> shape_of(const OrtValue* value) const {
-    int has_value = 0;  // an optional tensor without content counts as a tensor, and is none to look into
-    int is_tensor = 0;
-    OrtStatus* asked = api.HasValue(value, &has_value);
-    if (asked == nullptr) asked = api.IsTensor(value, &is_tensor);
-    if (asked != nullptr) {
-      api.ReleaseStatus(asked);
-      return std::nullopt;
+  // Nothing for what is no tensor. Of one whose type is known, ONNX Runtime is asked less.
+  std::optional<graph::Shape> shape_of(const OrtValue* value, graph::ElementType known = graph::ElementType::kUndefined) const {
+    if (known == graph::ElementType::kUndefined) {
+      int has_value = 0;  // an optional tensor without content counts as a tensor, and is none to look into
+      int is_tensor = 0;
+      OrtStatus* asked = api.HasValue(value, &has_value);
+      if (asked == nullptr) asked = api.IsTensor(value, &is_tensor);
+      if (asked != nullptr) {
+        api.ReleaseStatus(asked);
+        return std::nullopt;
+      }
+      if (has_value == 0 || is_tensor == 0) return std::nullopt;
     }
-    if (has_value == 0 || is_tensor == 0) return std::nullopt;
     OrtTensorTypeAndShapeInfo* info = nullptr;
     if (OrtStatus* s = api.GetTensorTypeAndShape(value, &info)) {
       api.ReleaseStatus(s);
@@ -490,9 +498,10 @@ struct Session::Impl final : Executor::Work {
     }
     const ort::Handle<OrtTensorTypeAndShapeInfo> owner(nullptr, info, api.ReleaseTensorTypeAndShapeInfo);
     graph::Shape shape;
-    ONNXTensorElementDataType element = ONNX_TENSOR_ELEMENT_DATA_TYPE_UNDEFINED;
+    auto element = static_cast<ONNXTensorElementDataType>(known);
     size_t rank = 0;
-    OrtStatus* s = api.GetTensorElementType(info, &element);
+    OrtStatus* s = nullptr;
+    if (known == graph::ElementType::kUndefined) s = api.GetTensorElementType(info, &element);
     if (s == nullptr) s = api.GetDimensionsCount(info, &rank);
     if (s == nullptr) {
       shape.dims.resize(rank);
@@ -507,10 +516,12 @@ struct Session::Impl final : Executor::Work {
   }
 
   void record(const CompiledPlan::Unit& unit) {
+    const auto unknown = [this](int s) { return !unsettled[s] && !active->recorded[s]; };
+    if (std::none_of(unit.outputs.begin(), unit.outputs.end(), unknown)) return;
     const int64_t start = now_ns();
     for (const int s : unit.outputs) {
-      if (unsettled[s]) continue;
-      auto shape = shape_of(current[s]);
+      if (!unknown(s)) continue;
+      auto shape = shape_of(current[s], value_of(s).type.element);
       if (shape && graph::tensor_bytes(shape->element, shape->dims)) active->recorded[s] = std::move(shape);
       else unsettled[s] = true;
     }
