@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <limits>
 
 #include "plx/schedule/models_testing.h"
@@ -43,6 +44,15 @@ TEST(Results, OfModelsThatAreConstants) {
   Model constant;
   constant.node("Constant", {}, {"y"}, {attr("value", tensor<float>({2}, {1, 2}))}).output("y", kFloat, {2});
   expect_plain_results(constant.bytes(), {{}});
+}
+
+// ONNX Runtime's passes leave such nodes where they are.
+TEST(Results, OfModelsWithNodesThatNobodyReads) {
+  Model m;
+  m.input("x", kFloat, {"n"}).node("Cast", {"x"}, {"unread"}, {attr("to", 7)}).node("Abs", {"x"}, {"y"}).output("y", kFloat, {"n"});
+  const auto plan = Loaded(m.bytes()).plan(Units::kNodes);
+  EXPECT_TRUE(std::any_of(plan->plan->units.begin(), plan->plan->units.end(), [](const auto& unit) { return unit.outputs.empty(); }));
+  expect_plain_results(m.bytes(), {{noise({3}, 1)}});
 }
 
 TEST(Results, WhoseSizeDependsOnTheData) {
