@@ -942,10 +942,11 @@ Status Session::bind_input(size_t index, const TensorView& tensor) {
 Status Session::bind_input_strings(size_t index, std::span<const int64_t> dims, std::string_view bytes, const size_t* offsets) {
   const Impl& m = *impl_;
   if (auto s = m.check_index(index); !s) return s;
+  const graph::Value& declared = m.value_of(m.compiled->inputs()[index]);
+  // Before the offsets are read, of which there are as many as the shape says.
+  if (auto s = m.check_tensor(declared, graph::ElementType::kString, dims); !s) return s;
   auto content = ort::string_tensor(dims, bytes, offsets);
-  if (!content) {
-    return fail(content.error().code, "input '", m.value_of(m.compiled->inputs()[index]).name, "': ", content.error().message);
-  }
+  if (!content) return fail(content.error().code, "input '", declared.name, "': ", content.error().message);
   return bind_input_value(index, *content);
 }
 
@@ -956,15 +957,6 @@ Status Session::bind_input_value(size_t index, const ort::Content& content) {
   const graph::Value& declared = m.value_of(m.compiled->inputs()[index]);
   if (content.kind == ort::Content::Kind::kTensor) {
     if (auto s = m.check_tensor(declared, content.element, content.dims); !s) return s;
-  }
-  if (content.kind == ort::Content::Kind::kNone) {
-    // ONNX Runtime's Identity dereferences what is not there and takes the process along.
-    for (const graph::NodeId reader : declared.consumers) {
-      const graph::Node& node = m.compiled->subject().graph->nodes[reader];
-      if (node.op_type != "Identity" || !node.domain.empty()) continue;
-      return fail(Code::kUnsupported, "input '", declared.name, "' without content would crash ONNX Runtime's Identity '", node.name,
-                  "': take the Identity out of the model");
-    }
   }
   auto value = ort::make_value(m.runtime, content, declared.type.proto);
   if (!value) {

@@ -46,6 +46,15 @@ TEST(Results, OfModelsThatAreConstants) {
   expect_plain_results(constant.bytes(), {{}});
 }
 
+// ONNX Runtime's passes leave such nodes where they are.
+TEST(Results, OfModelsWithNodesThatNobodyReads) {
+  Model m;
+  m.input("x", kFloat, {"n"}).node("Cast", {"x"}, {"unread"}, {attr("to", 7)}).node("Abs", {"x"}, {"y"}).output("y", kFloat, {"n"});
+  const auto plan = Loaded(m.bytes()).plan(Units::kNodes);
+  EXPECT_TRUE(std::any_of(plan->plan->units.begin(), plan->plan->units.end(), [](const auto& unit) { return unit.outputs.empty(); }));
+  expect_plain_results(m.bytes(), {{noise({3}, 1)}});
+}
+
 TEST(Results, WhoseSizeDependsOnTheData) {
   expect_plain_results(non_zero(), {{noise({16}, 1)},
                                     {noise({16}, 2)},

@@ -7,7 +7,9 @@ import static java.lang.foreign.ValueLayout.JAVA_SHORT;
 
 import dev.parallax.ElementType;
 import dev.parallax.Tensor;
+import dev.parallax.Value;
 import dev.parallax.ValueInfo;
+import dev.parallax.ValueKind;
 import java.io.PrintStream;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -20,7 +22,7 @@ import java.util.Locale;
 import java.util.Map;
 
 /**
- * The inputs of a run: read from .npy files or made from a seed, the same bytes for the same seed, name, type and
+ * The inputs of a run: read from .npy files, or .pb files of ONNX's own, or made from a seed, the same bytes for the same seed, name, type and
  * shape.
  *
  * <p>Seeded values are such that models can work with them: floats are normal with mean 0 and deviation 1; masks (names
@@ -31,29 +33,46 @@ import java.util.Map;
  * <p>Lifetime: a value whose memory is the arena's. Threads: read by any.
  * Example: {@code Inputs.prepare(model.inputs(), shapes, files, 42, arena).arrays().get("input_ids")}.
  */
-record Inputs(Map<String, Tensor> arrays, List<Shapes.Resolved> resolved, Map<String, Path> files, long seed) {
+record Inputs(Map<String, Value> values, List<Shapes.Resolved> resolved, Map<String, Path> files, long seed) {
     private static final int IDS = 1000;
     private static final int COUNT = 8;
 
     /**
      * @param shapes the texts of --shape, NAME=1x16
-     * @param files the texts of --input, NAME=FILE.npy
+     * @param files the texts of --input, NAME=FILE.npy or NAME=FILE.pb
      */
     static Inputs prepare(List<ValueInfo> inputs, List<String> shapes, List<String> files, long seed, Arena arena) {
         Map<String, long[]> given = parseShapes(shapes);
-        Map<String, Tensor> arrays = new LinkedHashMap<>();
+        Map<String, Value> arrays = new LinkedHashMap<>();
         Map<String, Path> paths = new LinkedHashMap<>();
         for (String text : files) {
             readFile(text, inputs, given, arrays, paths, arena);
         }
-        List<Shapes.Resolved> resolved = Shapes.resolve(inputs, given);
-        Map<String, Tensor> ordered = new LinkedHashMap<>();
+        List<Shapes.Resolved> resolved = Shapes.resolve(
+                inputs.stream().filter(input -> isTensor(input) || !arrays.containsKey(input.name())).toList(), given);
+        Map<String, Value> ordered = new LinkedHashMap<>();
+        inputs.forEach(input -> ordered.put(input.name(), arrays.get(input.name())));
         for (Shapes.Resolved r : resolved) {
-            String name = r.input().name();
-            Tensor read = arrays.get(name);
-            ordered.put(name, read != null ? read : generate(r.input(), r.shape(), seed, arena));
+            ordered.computeIfAbsent(r.input().name(), _ -> generate(r.input(), r.shape(), seed, arena));
         }
         return new Inputs(ordered, resolved, paths, seed);
+    }
+
+    private static boolean isTensor(ValueInfo input) {
+        return input.kind() == ValueKind.TENSOR || input.kind() == ValueKind.UNKNOWN;
+    }
+
+    /** The inputs for those who can only take tensors. */
+    Map<String, Tensor> arrays() {
+        Map<String, Tensor> arrays = new LinkedHashMap<>();
+        values.forEach((name, value) -> {
+            if (!(value instanceof Tensor tensor)) {
+                throw new BadInputException("input " + name + " is a " + Values.kind(value) + ", which ONNX Runtime's"
+                        + " Java API cannot take, so there is nothing to compare with; plx run works");
+            }
+            arrays.put(name, tensor);
+        });
+        return arrays;
     }
 
     /** The texts of --shape, by name. */
@@ -69,7 +88,7 @@ record Inputs(Map<String, Tensor> arrays, List<Shapes.Resolved> resolved, Map<St
     }
 
     private static void readFile(String text, List<ValueInfo> inputs, Map<String, long[]> given,
-            Map<String, Tensor> arrays, Map<String, Path> paths, Arena arena) {
+            Map<String, Value> arrays, Map<String, Path> paths, Arena arena) {
         // The longest name that fits wins, since both names and files may contain '='.
         ValueInfo input = null;
         for (ValueInfo candidate : inputs) {
@@ -80,7 +99,7 @@ record Inputs(Map<String, Tensor> arrays, List<Shapes.Resolved> resolved, Map<St
         }
         int equals = text.indexOf('=');
         if (equals <= 0 || equals == text.length() - 1) {
-            throw new BadInputException("--input " + text + " is not NAME=FILE.npy");
+            throw new BadInputException("--input " + text + " is not NAME=FILE.npy or NAME=FILE.pb");
         }
         if (input == null) {
             throw Shapes.unknown(text.substring(0, equals), inputs);
@@ -92,7 +111,15 @@ record Inputs(Map<String, Tensor> arrays, List<Shapes.Resolved> resolved, Map<St
         } catch (InvalidPathException e) {
             throw new BadInputException("--input " + text + ": " + e.getMessage(), e);
         }
-        Tensor array = Npy.read(file, arena);
+        Value value = file.toString().endsWith(".pb") ? OnnxData.read(file, input.kind()) : Npy.read(file, arena);
+        if (paths.put(name, file) != null) {
+            throw new BadInputException("--input gives " + name + " twice; give it once");
+        }
+        if (!isTensor(input)) {
+            arrays.put(name, value);
+            return;
+        }
+        Tensor array = (Tensor) value;
         if (input.elementType() != ElementType.UNDEFINED && array.elementType() != input.elementType()) {
             throw new BadInputException("--input " + text + ": the file holds " + array + ", but the input is " + input
                     + "; convert the file with numpy's astype()");
@@ -100,9 +127,6 @@ record Inputs(Map<String, Tensor> arrays, List<Shapes.Resolved> resolved, Map<St
         if (!input.accepts(array.shape())) {
             throw new BadInputException("--input " + text + ": the file holds " + array + ", which does not fit "
                     + input);
-        }
-        if (paths.put(name, file) != null) {
-            throw new BadInputException("--input gives " + name + " twice; give it once");
         }
         if (given.put(name, array.shape()) != null) {
             throw new BadInputException("--shape and --input both give " + name
@@ -182,6 +206,12 @@ record Inputs(Map<String, Tensor> arrays, List<Shapes.Resolved> resolved, Map<St
                     + (r.chosen().isEmpty() ? "" : "; not given, so " + String.join(", ", r.chosen()));
             table.row(r.input().name(), r.input().elementType(), Text.shape(r.shape()), from);
         }
+        List<String> tensors = resolved.stream().map(r -> r.input().name()).toList();
+        values.forEach((name, value) -> {
+            if (!tensors.contains(name)) {
+                table.row(name, Values.brief(value.toString()), "", files.get(name));
+            }
+        });
         table.print(out, "");
     }
 }

@@ -26,7 +26,8 @@ class ModelInput {
     List<String> shapes = new ArrayList<>();
 
     @Option(names = "--input", paramLabel = "NAME=FILE",
-            description = "Values of an input from a .npy file; repeatable. Inputs without a file are made from the "
+            description = "Values of an input from a .npy file, or a .pb file as ONNX's own tests have them (also "
+                    + "sequences, maps and optionals); repeatable. Inputs without a file are made from the "
                     + "seed: normal floats, whole numbers in 0..999, masks 1, type ids 0, positions counting up, "
                     + "single counts 8.")
     List<String> files = new ArrayList<>();

@@ -63,7 +63,7 @@ final class RunCommand implements Callable<Integer> {
             Inputs inputs = model.inputs(loaded, arena);
             inputs.print(console.out());
             try (Session session = loaded.session(model.session(model.plan(units, inputs.resolved()).build()))) {
-                Runs.bind(session, inputs.arrays());
+                Runs.bind(session, inputs.values());
                 double first = Timing.time(session::run);
                 double[] times = new double[runs - 1];
                 for (int i = 0; i < times.length; i++) {

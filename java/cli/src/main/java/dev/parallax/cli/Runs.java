@@ -18,7 +18,7 @@ import java.util.stream.Collectors;
 final class Runs {
     private Runs() {}
 
-    static void bind(Session session, Map<String, Tensor> inputs) {
+    static void bind(Session session, Map<String, ? extends Value> inputs) {
         inputs.forEach(session::bindInput);
     }
 

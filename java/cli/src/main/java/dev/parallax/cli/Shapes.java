@@ -102,8 +102,8 @@ final class Shapes {
 
     private static void check(ValueInfo input, long[] shape) {
         if (input.kind() != ValueKind.TENSOR && input.kind() != ValueKind.UNKNOWN) {
-            throw new BadInputException("input " + input + " is a " + input.kind().name().toLowerCase(Locale.ROOT)
-                    + "; only models whose inputs are tensors can be run from the command line");
+            throw new BadInputException("input " + input + " is not a tensor, of which there are seeded values; give it"
+                    + " as a file of ONNX's own, such as --input " + input.name() + "=input_0.pb");
         }
         if (shape == null && input.shape() == null) {
             throw new BadInputException("the model does not say how many dimensions input " + input.name()

@@ -223,7 +223,7 @@ class ConformanceTest {
     private static List<Value> read(Path set, String what, List<ValueInfo> infos) throws IOException {
         List<Value> values = new ArrayList<>();
         for (int i = 0; Files.exists(set.resolve(what + "_" + i + ".pb")); i++) {
-            values.add(OnnxData.read(Files.readAllBytes(set.resolve(what + "_" + i + ".pb")), infos.get(i).kind()));
+            values.add(OnnxData.read(set.resolve(what + "_" + i + ".pb"), infos.get(i).kind()));
         }
         return values;
     }

@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.google.gson.JsonArray;
 import com.google.gson.JsonParser;
+import com.google.protobuf.ByteString;
 import dev.parallax.ElementType;
 import dev.parallax.Tensor;
 import dev.parallax.Value;
@@ -82,13 +83,51 @@ class ValuesTest {
     void whatCannotBeComparedIsSaid() throws IOException {
         Plx optional = Plx.run("compare", model(true), "--units", "nodes", "--runs", 0);
         assertTrue(optional.isOneLineError("output maybe is an optional"), optional::toString);
-        Message list = OnnxTypes.sequenceOf(OnnxTypes.tensor(ElementType.FLOAT32));
-        Path path = Files.write(folder.resolve("list.onnx"), new OnnxFile().input("list", list)
-                .output("n", ElementType.INT64).node("SequenceLength", List.of("list"), List.of("n")).build());
+        Path path = lengths();
         for (String command : List.of("run", "compare")) {
             Plx plx = Plx.run(command, path);
-            assertTrue(plx.isOneLineError("input list: sequence is a sequence"), plx::toString);
+            assertTrue(plx.isOneLineError("input list: sequence is not a tensor"), plx::toString);
+            assertTrue(plx.err().contains("--input list=input_0.pb"), plx::toString);
         }
+        Plx compare = Plx.run("compare", path, "--input", "list=" + twoTensors());
+        assertTrue(compare.isOneLineError("input list is a sequence, which ONNX Runtime's Java API cannot take"),
+                compare::toString);
+    }
+
+    /** n = how many tensors there are in list. */
+    private Path lengths() throws IOException {
+        Message list = OnnxTypes.sequenceOf(OnnxTypes.tensor(ElementType.FLOAT32));
+        return Files.write(folder.resolve("list.onnx"), new OnnxFile().input("list", list)
+                .output("n", ElementType.INT64).node("SequenceLength", List.of("list"), List.of("n")).build());
+    }
+
+    /** A SequenceProto of a float32[2] and a float32 scalar. */
+    private Path twoTensors() throws IOException {
+        Message floats = Message.EMPTY.with(Onnx.TENSOR_DIMS, 2).with(Onnx.TENSOR_TYPE, 1)
+                .with(Onnx.TENSOR_RAW, ByteString.copyFrom(new byte[8]));
+        Message scalar = Message.EMPTY.with(Onnx.TENSOR_TYPE, 1)
+                .with(Onnx.TENSOR_RAW, ByteString.copyFrom(new byte[4]));
+        return Files.write(folder.resolve("list.pb"),
+                Message.EMPTY.with(2, 1).with(3, List.of(floats, scalar)).toByteArray());
+    }
+
+    @Test
+    void filesOfOnnxsOwnAreInputs() throws IOException {
+        Plx plx = Plx.run("run", lengths(), "--input", "list=" + twoTensors(), "--units", "nodes");
+        assertEquals(0, plx.status(), plx::toString);
+        assertTrue(plx.out().contains("sequence[float32[2], float32[]]"), plx::toString);
+        assertTrue(plx.out().lines().anyMatch(l -> l.replaceAll(" +", " ").equals("n int64 scalar 2 2 2")),
+                plx::toString);
+        Path broken = Files.write(folder.resolve("broken.pb"), new byte[] {8});
+        Plx refused = Plx.run("run", lengths(), "--input", "list=" + broken);
+        assertTrue(refused.isOneLineError("broken.pb does not hold a sequence as ONNX stores it"), refused::toString);
+        Plx missing = Plx.run("run", lengths(), "--input", "list=" + folder.resolve("none.pb"));
+        assertTrue(missing.isOneLineError("none.pb: no such file"), missing::toString);
+        // An int64[1] for the float32 tensor that the model takes.
+        Path ints = Files.write(folder.resolve("ints.pb"), Message.EMPTY.with(Onnx.TENSOR_DIMS, 1)
+                .with(Onnx.TENSOR_TYPE, 7).with(7, 5).toByteArray());
+        Plx other = Plx.run("run", model(false), "--input", "x=" + ints);
+        assertTrue(other.isOneLineError("the file holds int64[1]"), other::toString);
     }
 
     @Test

@@ -2,17 +2,27 @@ package dev.parallax.cli;
 
 import com.google.protobuf.ByteString;
 import dev.parallax.ElementType;
+import dev.parallax.ParallaxException;
 import dev.parallax.Tensor;
 import dev.parallax.Value;
 import dev.parallax.ValueKind;
 import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Locale;
+import java.util.NoSuchElementException;
 import java.util.stream.IntStream;
 
-/** Reads values as ONNX stores them for its tests: TensorProto, SequenceProto, MapProto and OptionalProto. */
+/**
+ * Reads values as ONNX stores them for its tests, in .pb files: TensorProto, SequenceProto, MapProto and OptionalProto.
+ * Stateless. Example: {@code OnnxData.read(Path.of("input_0.pb"), ValueKind.TENSOR)}.
+ */
 final class OnnxData {
     private static final int TENSOR_FLOATS = 4;
     private static final int TENSOR_INT32S = 5;
@@ -34,8 +44,21 @@ final class OnnxData {
 
     private OnnxData() {}
 
-    static Value read(byte[] bytes, ValueKind kind) {
-        return value(Message.parse(ByteString.copyFrom(bytes)), kind);
+    /**
+     * Reads a file.
+     *
+     * @param kind what it holds: a type of value has no mark of its own
+     */
+    static Value read(Path file, ValueKind kind) {
+        try {
+            return value(Message.parse(ByteString.copyFrom(Files.readAllBytes(file))), kind);
+        } catch (IOException e) {
+            throw new BadInputException("cannot read " + file + ": " + Text.reason(e), e);
+        } catch (UncheckedIOException | ParallaxException | IndexOutOfBoundsException | NoSuchElementException
+                | ClassCastException e) {
+            throw new BadInputException(file + " does not hold a " + kind.name().toLowerCase(Locale.ROOT)
+                    + " as ONNX stores it (" + e.getMessage() + ")", e);
+        }
     }
 
     private static Value value(Message message, ValueKind kind) {
@@ -47,7 +70,7 @@ final class OnnxData {
                 yield content.isEmpty() ? Value.none() : content.getFirst();
             }
             case MAP -> map(message);
-            case SPARSE_TENSOR -> throw new IllegalArgumentException("a sparse tensor");
+            case SPARSE_TENSOR -> throw new ClassCastException("sparse tensors are not read");
         };
     }
 
