@@ -205,15 +205,23 @@ std::string difference(const Tensors& plain, const Tensors& ours) {
   return {};
 }
 
-// What nobody computes twice alike is not compared.
-bool is_random(const std::string& path) {
+bool any_node(const std::string& path, bool (*which)(const graph::Graph&, const graph::Node&)) {
   graph::ReadOptions options;
   options.load_data = false;
   const auto graph = graph::read_model_file(path, options);
   if (!graph) return false;
-  return std::any_of(graph->nodes.begin(), graph->nodes.end(), [](const graph::Node& node) {
-    return node.op_type.starts_with("Random") || node.op_type == "Multinomial" || node.op_type == "Bernoulli" ||
-           (node.op_type == "Dropout" && node.inputs.size() > 2);
+  return std::any_of(graph->nodes.begin(), graph->nodes.end(), [&](const graph::Node& node) { return which(*graph, node); });
+}
+
+// What nobody computes twice alike is not compared.
+bool is_random(const graph::Graph&, const graph::Node& node) {
+  return node.op_type.starts_with("Random") || node.op_type == "Multinomial" || node.op_type == "Bernoulli" ||
+         (node.op_type == "Dropout" && node.inputs.size() > 2);
+}
+
+bool is_idle(const graph::Graph& graph, const graph::Node& node) {
+  return std::none_of(node.outputs.begin(), node.outputs.end(), [&](graph::ValueId id) {
+    return id != graph::kNone && (graph.values[static_cast<size_t>(id)].is_output || !graph.values[static_cast<size_t>(id)].consumers.empty());
   });
 }
 
@@ -227,6 +235,7 @@ const char* outcome_name(Outcome outcome) {
     case Outcome::kOnlyWeFail: return "only we fail to run it";
     case Outcome::kOnlyOrtRefuses: return "only ONNX Runtime refuses it";
     case Outcome::kDiffer: return "outputs differ";
+    case Outcome::kIdleFailure: return "ONNX Runtime fails in what nobody reads";
     case Outcome::kUnclear: return "our error is unclear";
     case Outcome::kNotRun: return "both load it, not run";
   }
@@ -267,9 +276,12 @@ Verdict judge(const std::string& path, const Cut& cut, Sides sides, const std::f
   const bool we_ran = ours->stage == Answer::kRan;
   if (!plain_ran && !we_ran) return {Outcome::kBothRefuse, one_line(ours->error)};
   if (!we_ran) return {ours->stage == Answer::kRefused ? Outcome::kOnlyWeRefuse : Outcome::kOnlyWeFail, one_line(ours->error)};
-  if (!plain_ran) return {Outcome::kOnlyOrtRefuses, plain->error};
+  if (!plain_ran) {
+    const bool idle = plain->stage == Answer::kFailed && any_node(path, is_idle);
+    return {idle ? Outcome::kIdleFailure : Outcome::kOnlyOrtRefuses, plain->error};
+  }
   std::string text = difference(plain->outputs, ours->outputs);
-  if (text.empty() || is_random(path)) return {Outcome::kAgree, ""};
+  if (text.empty() || any_node(path, is_random)) return {Outcome::kAgree, ""};
   return {Outcome::kDiffer, std::move(text)};
 }
 

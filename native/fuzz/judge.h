@@ -25,6 +25,7 @@ enum class Outcome {
   kOnlyWeFail,        // ONNX Runtime ran it; we loaded it and failed
   kOnlyOrtRefuses,    // we ran what ONNX Runtime refuses
   kDiffer,            // both ran, and the outputs differ
+  kIdleFailure,       // we ran it; ONNX Runtime failed in a node whose outputs nobody reads, which we leave out
   kUnclear,           // our error blames ourselves, or says nothing
   kNotRun,            // both load it; its inputs are no tensors, or too large to make
 };

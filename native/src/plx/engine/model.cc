@@ -186,6 +186,13 @@ Result<std::shared_ptr<const schedule::Subject>> Model::optimised(bool for_devic
                                for_device ? ORT_ENABLE_EXTENDED : ORT_ENABLE_ALL, place_of_weights(*given_->graph));
     if (!graph) return graph.error();
     made = graph.take();
+    // Before IR version 4 every constant is an input too, and stays one in the saved graph when a pass has folded it away.
+    std::erase_if(made.inputs, [&](graph::ValueId id) {
+      const graph::Value& value = made.values[id];
+      const auto& given = given_->graph->inputs;
+      return value.consumers.empty() && !value.is_output &&
+             std::none_of(given.begin(), given.end(), [&](graph::ValueId g) { return given_->graph->values[g].name == value.name; });
+    });
   }
   const graph::Graph& graph = first ? made : *kept->graph;
   // Inputs keep their order and names through ONNX Runtime's passes, their ids may not.
