@@ -66,6 +66,14 @@ ort::Weights place_of_weights(const graph::Graph& graph) {
   return written > all / 2 ? ort::Weights::kApart : ort::Weights::kInPlace;
 }
 
+// Types and sizes with the inputs at `dims`; if the model is refused at these, types, and what sizes do not depend on them.
+Result<ort::Inferred> infer(const schedule::Subject& given, const graph::Graph& graph, const ort::InputDims& dims) {
+  auto inferred = ort::infer(given.runtime, graph, *given.settings, dims, given.source.base_directory);
+  if (inferred) return inferred;
+  auto as_declared = ort::infer(given.runtime, graph, *given.settings, dims, given.source.base_directory, {}, true);
+  return as_declared ? std::move(as_declared) : std::move(inferred);
+}
+
 }  // namespace
 
 namespace {
@@ -202,7 +210,7 @@ Result<std::shared_ptr<const schedule::Subject>> Model::optimised(bool for_devic
       if (graph.values[input].name == given_->graph->values[id].name) moved[input] = sizes;
     }
   }
-  auto inferred = ort::infer(given_->runtime, graph, *given_->settings, moved, given_->source.base_directory);
+  auto inferred = infer(*given_, graph, moved);
   if (!inferred) return inferred.error();
   shapes = std::move(inferred->shapes);
   if (first) {
@@ -247,7 +255,7 @@ Result<std::shared_ptr<PlanHandle>> Model::make_plan(const PlanRequest& request)
     handle->subject = given_;
     shapes.resize(given_->graph->values.size());
     if (request.estimate) {
-      auto inferred = ort::infer(given_->runtime, *given_->graph, *given_->settings, *dims, given_->source.base_directory);
+      auto inferred = infer(*given_, *given_->graph, *dims);
       if (!inferred) return inferred.error();
       shapes = std::move(inferred->shapes);
     }

@@ -103,6 +103,44 @@ TEST(Plans, MadeOnSeveralThreadsAtOnceAreOneToo) {
   for (const auto& plan : plans) EXPECT_EQ(plan, plans[0]);
 }
 
+// Silero VAD does this for the other one of its two sample rates: at a size that one branch takes, the other is refused.
+TEST(Plans, AreMadeForSizesThatABranchNotTakenCannotHave) {
+  Body one("one");
+  one.initializer("first", tensor<int64_t>({1}, {0}))
+      .node("Squeeze", {"t", "first"}, {"only"})
+      .output("only", kFloat, Sizes{});
+  Body many("many");
+  many.node("ReduceSum", {"t"}, {"sum"}, {attr("keepdims", int64_t{0})}).output("sum", kFloat, Sizes{});
+  OnnxModel m;
+  m.input("x", kFloat, {"n"})
+      .node("Neg", {"x"}, {"t"})
+      .initializer("limit", tensor<int64_t>({}, {1}))
+      .node("Size", {"t"}, {"size"})
+      .node("Equal", {"size", "limit"}, {"c"})
+      .node("If", {"c"}, {"y"}, {attr("then_branch", one), attr("else_branch", many)})
+      .node("Abs", {"y"}, {"z"})
+      .output("z", kFloat, Sizes{});
+  Loaded loaded(m.bytes());
+  Plain plain(runtime(), loaded.bytes());
+  for (const Units units : kAllUnits) {
+    PlanRequest request = request_of(units);
+    request.estimate = true;
+    request.shapes = {{"x", {3}}};
+    const auto plan = must(loaded->make_plan(request));
+    const graph::Graph& graph = *plan->subject->graph;
+    expect_error(ort::infer(runtime(), graph, {}, {{graph.inputs[0], {3}}}, ""), Code::kInvalidModel, "Squeeze");
+    const auto session = must(loaded->make_session(plan, 0));
+    for (const int64_t size : {3, 1, 4}) {
+      const Tensor x = noise({size}, 1);
+      must(schedule::testing::bind(*session, 0, x));
+      for (int run = 0; run < 2; ++run) {
+        must(session->run());
+        EXPECT_EQ(outputs(*session, 1), plain.run({x}));
+      }
+    }
+  }
+}
+
 TEST(Plans, OfAnotherModelAreRefused) {
   Loaded one(convolutions());
   Loaded two(convolutions());

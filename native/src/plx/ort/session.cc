@@ -322,7 +322,7 @@ Result<graph::Graph> optimise(const std::shared_ptr<Runtime>& runtime, const Mod
 
 Result<Inferred> infer(const std::shared_ptr<Runtime>& runtime, const graph::Graph& graph, const ModelSettings& settings,
                        const InputDims& dims, const std::string& base_directory,
-                       std::span<const graph::ValueId> doubtful) {
+                       std::span<const graph::ValueId> doubtful, bool as_declared) {
   const OrtApi& api = runtime->api();
   std::vector<graph::NodeId> nodes(graph.nodes.size());
   for (size_t i = 0; i < nodes.size(); ++i) nodes[i] = static_cast<graph::NodeId>(i);
@@ -347,7 +347,7 @@ Result<Inferred> infer(const std::shared_ptr<Runtime>& runtime, const graph::Gra
     }
     inputs[id] = std::move(shape);
   }
-  write.input_shapes = &inputs;
+  if (!as_declared) write.input_shapes = &inputs;
   graph::Part part = graph::write_part(graph, nodes, graph.inputs, made, write);
   part.bytes += rank_outputs(graph, doubtful);
 

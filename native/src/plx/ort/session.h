@@ -80,8 +80,12 @@ struct Inferred {
 //
 // ONNX Runtime reports a value of unknown rank as a scalar. Those of the `doubtful` that are not known to be scalars
 // get no shape; others that look like scalars pass for scalars.
+//
+// At the sizes of `dims` ONNX Runtime also looks into branches of an If that are never taken at these sizes, and refuses
+// the model for what it finds there. With `as_declared` only the graph's inputs themselves get these sizes: whatever
+// depends on open dims stays open, and the model loads if it loads at all.
 Result<Inferred> infer(const std::shared_ptr<Runtime>& runtime, const graph::Graph& graph, const ModelSettings& settings,
                        const InputDims& dims, const std::string& base_directory,
-                       std::span<const graph::ValueId> doubtful = {});
+                       std::span<const graph::ValueId> doubtful = {}, bool as_declared = false);
 
 }  // namespace plx::ort

@@ -17,16 +17,29 @@ import java.util.Set;
 import java.util.function.Function;
 import java.util.stream.Collectors;
 import java.util.zip.CRC32C;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 
 /** What the detector is and what plain ONNX Runtime finds with it; Parallax runs it in {@link DynamicModelsTest}. */
 class DetectorTest {
     private static final int SIDE = 320;
+    private static Reference reference;
 
     private final byte[] bytes = new Detector().files().graph();
     private final Message graph = Message.parse(ByteString.copyFrom(bytes)).message(Onnx.MODEL_GRAPH);
     private final Map<String, Message> tensors = graph.messages(Onnx.GRAPH_INITIALIZER).stream()
             .collect(Collectors.toMap(t -> t.text(Onnx.TENSOR_NAME), Function.identity()));
+
+    @BeforeAll
+    static void load() {
+        reference = Reference.load(TestZoo.model(Detector.NAME), 2);
+    }
+
+    @AfterAll
+    static void close() {
+        reference.close();
+    }
 
     private float[] floats(String name) {
         Message tensor = tensors.get(name);
@@ -51,18 +64,16 @@ class DetectorTest {
         for (int i = 0; i < pixels.length; i++) {
             pixels[i] = (float) (loudness * noise.next());
         }
-        try (Reference reference = Reference.load(TestZoo.model(Detector.NAME), 2)) {
-            reference.bind(Map.of("images", Tensor.of(pixels, 1, 3, SIDE, SIDE)));
-            reference.run();
-            Tensor detections = reference.outputs().get("detections");
-            assertArrayEquals(new long[] {detections.shape()[0], 6}, detections.shape());
-            float[] values = detections.toFloatArray();
-            float[][] rows = new float[values.length / 6][6];
-            for (int i = 0; i < values.length; i++) {
-                rows[i / 6][i % 6] = values[i];
-            }
-            return rows;
+        reference.bind(Map.of("images", Tensor.of(pixels, 1, 3, SIDE, SIDE)));
+        reference.run();
+        Tensor detections = reference.outputs().get("detections");
+        assertArrayEquals(new long[] {detections.shape()[0], 6}, detections.shape());
+        float[] values = detections.toFloatArray();
+        float[][] rows = new float[values.length / 6][6];
+        for (int i = 0; i < values.length; i++) {
+            rows[i / 6][i % 6] = values[i];
         }
+        return rows;
     }
 
     @Test
