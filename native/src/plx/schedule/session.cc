@@ -521,7 +521,8 @@ struct Session::Impl final : Executor::Work {
     const int64_t start = now_ns();
     for (const int s : unit.outputs) {
       if (!unknown(s)) continue;
-      auto shape = shape_of(current[s], value_of(s).type.element);
+      const graph::Type& type = value_of(s).type;
+      auto shape = shape_of(current[s], type.kind == graph::Kind::kTensor ? type.element : graph::ElementType::kUndefined);
       if (shape && graph::tensor_bytes(shape->element, shape->dims)) active->recorded[s] = std::move(shape);
       else unsettled[s] = true;
     }
