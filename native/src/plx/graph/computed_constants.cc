@@ -1,12 +1,14 @@
 #include "plx/graph/computed_constants.h"
 
 #include <deque>
+#include <limits>
 #include <map>
 #include <protozero/pbf_reader.hpp>
 #include <protozero/pbf_writer.hpp>
 #include <set>
 #include <string_view>
 
+#include "plx/graph/limits.h"
 #include "plx/graph/onnx_fields.h"
 #include "plx/graph/shape_flow.h"
 #include "plx/graph/subgraphs.h"
@@ -22,6 +24,18 @@ using protozero::pbf_writer;
 // Smaller constants may carry shapes, axes or limits, on which sizes depend; of larger ones only their own size counts.
 constexpr uint64_t kInlineBytes = 4096;
 constexpr int kNotConstant = -1;
+constexpr double kUnbounded = std::numeric_limits<double>::infinity();
+
+// Operators of ai.onnx whose outputs together are at most so many times as large as their inputs.
+const std::map<std::string_view, double>& bounded_operators() {
+  static const std::map<std::string_view, double> table = {
+      {"Identity", 1}, {"Reshape", 1}, {"Transpose", 1}, {"Unsqueeze", 1}, {"Squeeze", 1}, {"Flatten", 1}, {"Slice", 1},
+      {"Split", 1},    {"Concat", 1},  {"Relu", 1},      {"Sigmoid", 1},   {"Tanh", 1},    {"Clip", 1},    {"Exp", 1},
+      {"Log", 1},      {"Sqrt", 1},    {"Neg", 1},       {"Abs", 1},       {"Erf", 1},     {"Floor", 1},   {"Ceil", 1},
+      {"Not", 1},      {"Cast", 16},   {"DequantizeLinear", 8},
+  };
+  return table;
+}
 
 pbf_reader reader_of(std::string_view bytes) { return pbf_reader{bytes.data(), bytes.size()}; }
 
@@ -47,17 +61,32 @@ std::string with_text(std::string_view message, uint32_t field, const std::strin
 
 class Collector {
  public:
-  explicit Collector(const Graph& graph) : graph_(graph) {}
+  Collector(const Graph& graph, uint64_t free_bytes) : graph_(graph), free_bytes_(free_bytes) {}
 
   ComputedConstants collect() {
     pbf_reader model = reader_of(graph_.model);
-    while (model.next(onnx::Model::kGraph, onnx::kBytes)) scope_of(onnx::view(model.get_view()), onnx::GraphProto::kNode, nullptr);
+    while (model.next(onnx::Model::kGraph, onnx::kBytes)) {
+      scope_of(onnx::view(model.get_view()), onnx::GraphProto::kNode, nullptr);
+    }
     for (size_t f = 0; f < graph_.functions.size(); ++f) {
       times_ = graph_.function_calls[f];
       if (times_ > 0) scope_of(graph_.functions[f], onnx::FunctionProto::kNode, nullptr);
     }
+    const bool all_needed = bounded_bytes_ > static_cast<double>(free_bytes_);
+    for (size_t i = items_.size(); i-- > 0;) {  // an item needs earlier ones only
+      Item& item = items_[i];
+      if (item.computed && (all_needed || item.bytes == kUnbounded)) item.needed = item.asked = true;
+      if (!item.needed) continue;
+      for (const int id : item.needs) items_[item_of_[id]].needed = true;
+    }
+    std::string all;
+    for (const Item& item : items_) {
+      if (item.needed) all += item.fields;
+      if (!item.asked) continue;
+      all += item.outputs;
+      result_.outputs.insert(result_.outputs.end(), item.output_count, item.made);
+    }
     if (result_.outputs.empty()) return {};
-    std::string all = nodes_;
     pbf_writer{all}.add_string(onnx::GraphProto::kName, "constants");
     pbf_writer writer{result_.model};
     writer.add_int64(onnx::Model::kIrVersion, graph_.ir_version);
@@ -87,6 +116,24 @@ class Collector {
       return outer == nullptr ? kNotConstant : outer->find(name);
     }
   };
+
+  // What a constant is made by: a field of the GraphProto.
+  struct Item {
+    std::string fields;
+    std::string outputs{};            // the fields that ask for what a node makes
+    size_t output_count = 0;
+    ComputedConstants::Output made{};
+    std::vector<int> needs{};         // constants
+    double bytes = 0;                 // at most, all outputs together
+    bool computed = false;
+    bool needed = false;
+    bool asked = false;
+  };
+  int add_item(Item item) {
+    items_.push_back(std::move(item));
+    item_of_.push_back(items_.size() - 1);
+    return static_cast<int>(item_of_.size()) - 1;
+  }
 
   struct Node {
     std::string name, op_type, domain, overload;
@@ -148,14 +195,15 @@ class Collector {
       } else reader.skip();
     }
     const auto size = tensor_bytes(shape.element, shape.dims);
-    const std::string name = "c" + std::to_string(count_);
-    pbf_writer writer{nodes_};
+    const std::string name = "c" + std::to_string(item_of_.size());
+    Item item{.fields = {}, .bytes = static_cast<double>(size.value_or(proto.size()))};
+    pbf_writer writer{item.fields};
     if (proto.size() <= 2 * kInlineBytes && size.value_or(0) <= kInlineBytes) {
       writer.add_message(onnx::GraphProto::kInitializer, with_text(proto, onnx::TensorProto::kName, name));
     } else {
       writer.add_message(onnx::GraphProto::kInput, sized_info(name, shape));
     }
-    return count_++;
+    return add_item(std::move(item));
   }
 
   void scope_of(std::string_view bytes, uint32_t node_field, const Scope* outer) {
@@ -211,10 +259,11 @@ class Collector {
       if (is_shape_of_input(node, scope)) {
         int& id = scope.ids[node.inputs[0]];
         if (id == kNotConstant) {
-          const std::string name = "c" + std::to_string(count_);
-          pbf_writer{nodes_}.add_message(onnx::GraphProto::kInput,
-                                         with_text(scope.inputs.at(node.inputs[0]), onnx::ValueInfo::kName, name));
-          shapes_of_inputs_.emplace(node.inputs[0], count_++);
+          const std::string name = "c" + std::to_string(item_of_.size());
+          Item item{.fields = {}};
+          pbf_writer{item.fields}.add_message(
+              onnx::GraphProto::kInput, with_text(scope.inputs.at(node.inputs[0]), onnx::ValueInfo::kName, name));
+          shapes_of_inputs_.emplace(node.inputs[0], add_item(std::move(item)));
         }
         ready.push_back(i);
         continue;
@@ -249,23 +298,31 @@ class Collector {
     std::string bytes;
     pbf_writer writer{bytes};
     const bool of_input = is_shape_of_input(node, scope);
+    Item item{.fields = {}, .made = {"node '" + node.name + "' (" + node.op_type + ")", times_}, .computed = true};
     for (const std::string& input : node.inputs) {
       int id = input.empty() ? kNotConstant : scope.find(input);
       if (of_input && id == kNotConstant) id = shapes_of_inputs_.at(input);
       writer.add_string(onnx::NodeProto::kInput, id == kNotConstant ? "" : "c" + std::to_string(id));
+      if (id == kNotConstant) continue;
+      item.needs.push_back(id);
+      item.bytes += items_[item_of_[id]].bytes;
     }
+    item.bytes = bound(node, item.bytes);
+    if (item.bytes != kUnbounded) bounded_bytes_ += item.bytes * static_cast<double>(times_);
+    const size_t index = items_.size();
     for (const std::string& output : node.outputs) {
       if (output.empty()) {
         writer.add_string(onnx::NodeProto::kOutput, "");
         continue;
       }
-      const std::string name = "c" + std::to_string(count_);
+      const std::string name = "c" + std::to_string(item_of_.size());
       writer.add_string(onnx::NodeProto::kOutput, name);
       std::string info;
       pbf_writer{info}.add_string(onnx::ValueInfo::kName, name);
-      pbf_writer{nodes_}.add_message(onnx::GraphProto::kOutput, info);
-      result_.outputs.push_back({"node '" + node.name + "' (" + node.op_type + ")", times_});
-      scope.ids[output] = count_++;
+      pbf_writer{item.outputs}.add_message(onnx::GraphProto::kOutput, info);
+      ++item.output_count;
+      scope.ids[output] = static_cast<int>(item_of_.size());
+      item_of_.push_back(index);
     }
     writer.add_string(onnx::NodeProto::kOpType, node.op_type);
     if (!node.domain.empty()) writer.add_string(onnx::NodeProto::kDomain, node.domain);
@@ -273,19 +330,37 @@ class Collector {
     for (const std::string_view attribute : node.attributes) {
       writer.add_bytes(onnx::NodeProto::kAttribute, attribute.data(), attribute.size());
     }
-    pbf_writer{nodes_}.add_message(onnx::GraphProto::kNode, bytes);
+    pbf_writer{item.fields}.add_message(onnx::GraphProto::kNode, bytes);
+    items_.push_back(std::move(item));
+  }
+
+  // The most bytes that a node makes out of so many.
+  static double bound(const Node& node, double inputs) {
+    if (!node.domain.empty()) return kUnbounded;
+    if (node.op_type == "Shape" || node.op_type == "Size") return 8.0 * kMostDimensions;
+    if (node.op_type == "Constant") {
+      double bytes = 0;
+      for (const std::string_view attribute : node.attributes) bytes += 8.0 * static_cast<double>(attribute.size());
+      return bytes;  // a sparse one is the reader's affair
+    }
+    const auto factor = bounded_operators().find(node.op_type);
+    return factor == bounded_operators().end() ? kUnbounded : factor->second * inputs;
   }
 
   const Graph& graph_;
   ComputedConstants result_;
-  std::string nodes_;  // fields of the GraphProto
+  uint64_t free_bytes_;
+  std::vector<Item> items_;       // what is needed stands before what needs it
+  std::vector<size_t> item_of_;   // of each constant
+  double bounded_bytes_ = 0;
   std::map<std::string, int> shapes_of_inputs_;
-  int count_ = 0;
   uint64_t times_ = 1;
 };
 
 }  // namespace
 
-ComputedConstants computed_constants(const Graph& graph) { return Collector(graph).collect(); }
+ComputedConstants computed_constants(const Graph& graph, uint64_t free_bytes) {
+  return Collector(graph, free_bytes).collect();
+}
 
 }  // namespace plx::graph

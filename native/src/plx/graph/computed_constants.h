@@ -22,8 +22,9 @@ struct ComputedConstants {
   std::vector<Output> outputs;  // in the model's order
 };
 
-// Of `graph.model`. Left out: what a function makes of constants that it is given, and of a tensor's shape unless that
+// Of `graph.model`. Left out: what plainly is no larger than what it is made of, as long as all of that together stays within
+// `free_bytes`; what a function makes of constants that it is given; and what is made of a tensor's shape unless that
 // tensor is an input of the graph.
-ComputedConstants computed_constants(const Graph& graph);
+ComputedConstants computed_constants(const Graph& graph, uint64_t free_bytes);
 
 }  // namespace plx::graph

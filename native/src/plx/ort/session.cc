@@ -212,8 +212,12 @@ Result<Session> make_session(const std::shared_ptr<Runtime>& runtime, const Sess
 
 Result<uint64_t> constants_within(const std::shared_ptr<Runtime>& runtime, const graph::Graph& graph,
                                   const ModelSettings& settings, const std::string& name) {
-  const graph::ComputedConstants constants = graph::computed_constants(graph);
   const graph::Limits& limits = settings.limits;
+  uint64_t weights = 0;
+  for (const graph::Initializer& init : graph.initializers) weights += init.size_bytes;
+  // Weights that are cast, unpacked or turned around are as good as weights.
+  const uint64_t most = limits.constant_bytes + 8 * std::min(weights, UINT64_MAX / 16);
+  const graph::ComputedConstants constants = graph::computed_constants(graph, most / 2);
   if (constants.outputs.empty()) return limits.constant_bytes;
   ModelSettings small = settings;
   small.limits.constant_bytes = kProbeInlineBytes;  // enough to compute shapes
@@ -230,10 +234,6 @@ Result<uint64_t> constants_within(const std::shared_ptr<Runtime>& runtime, const
   if (!session) return kProbeInlineBytes;
 
   const OrtApi& api = runtime->api();
-  uint64_t weights = 0;
-  for (const graph::Initializer& init : graph.initializers) weights += init.size_bytes;
-  // Weights that are cast, unpacked or turned around are as good as weights.
-  const uint64_t most = limits.constant_bytes + 8 * std::min(weights, UINT64_MAX / 16);
   uint64_t all = 0;
   uint64_t largest = 0;
   size_t made_largest = 0;

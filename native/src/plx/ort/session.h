@@ -51,7 +51,8 @@ Result<Session> make_session(const std::shared_ptr<Runtime>& runtime, const Sess
 
 // Asks for the sizes of all that ONNX Runtime would compute while it loads the graph as given (graph/computed_constants.h).
 // The answer is how large the largest of them may be, for settings.limits.constant_bytes; kInvalidModel if all of them
-// together are too large for the settings. 1 to 5 ms where there are any.
+// together are too large for the settings. A few ms where there are any
+// whose size is not plain.
 Result<uint64_t> constants_within(const std::shared_ptr<Runtime>& runtime, const graph::Graph& graph,
                                   const ModelSettings& settings, const std::string& name);
 
