@@ -77,10 +77,9 @@ TEST(Engine, OfOneThreadBesideAPoolRunsOnTheCaller) {
     ok(plx_session_bind_input(session, 0, &input));
     ok(plx_session_run(session, nullptr));
     std::set<int> found;
-    for (const auto& unit : nlohmann::json::parse(
-             text_of([&](plx_text** out) { return plx_session_report_json(session, out); }))["units"]) {
-      found.insert(unit["threads"].get<int>());
-    }
+    const auto report =
+        nlohmann::json::parse(text_of([&](plx_text** out) { return plx_session_report_json(session, out); }));
+    for (const auto& unit : report["units"]) found.insert(unit["threads"].get<int>());
     plx_session_release(session);
     plx_plan_release(plan);
     plx_model_release(model);
