@@ -102,8 +102,10 @@ final class Shapes {
 
     private static void check(ValueInfo input, long[] shape) {
         if (input.kind() != ValueKind.TENSOR && input.kind() != ValueKind.UNKNOWN) {
-            throw new BadInputException("input " + input + " is not a tensor, of which there are seeded values; give it"
-                    + " as a file of ONNX's own, such as --input " + input.name() + "=input_0.pb");
+            String kind = input.kind().name().toLowerCase(Locale.ROOT);
+            throw new BadInputException("input " + input.name() + " is " + (kind.startsWith("o") ? "an " : "a ") + kind
+                    + ", of which there are no seeded values; give it as a file of ONNX's own, such as --input "
+                    + input.name() + "=input_0.pb");
         }
         if (shape == null && input.shape() == null) {
             throw new BadInputException("the model does not say how many dimensions input " + input.name()
