@@ -23,7 +23,8 @@ test_usage() {
   local step
   echo "usage: ./plx test [--yes] [--long] [STEP...]"
   echo "Runs all tests, or those of the named steps. --long takes an hour or more: 200 generated models in place of"
-  echo "40 and 12, 1,000 runs of three of them in place of 100, every model with every cut, policy and thread count."
+  echo "40 and 12, 1,000 runs of three of them in place of 100, every model with every cut, policy and thread count,"
+  echo "and 10,000 mutated models in place of 250."
   for step in "${all_steps[@]}"; do printf '  %-10s %s\n' "$step" "${step_titles[$step]}"; done
 }
 
