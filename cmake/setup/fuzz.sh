@@ -77,7 +77,7 @@ run_fuzz() {
     echo "$target: ${fuzz_titles[$target]}, $minutes min"
     (
       cd "$fuzz_folder/$target"
-      exec "$root/native/target/cmake/fuzz/fuzz/plx_fuzz_$target" -max_total_time=$((minutes * 60)) -timeout=20 \
+      exec "$root/native/target/cmake/fuzz/fuzz/plx_fuzz_$target" -max_total_time=$((minutes * 60)) -timeout=60 \
         -rss_limit_mb=2048 -malloc_limit_mb=1024 -max_len=65536 -print_final_stats=1 \
         -artifact_prefix="$fuzz_folder/findings/$target-" corpus "$fuzz_seeds/$target"
     ) >"$fuzz_folder/$target.log" 2>&1 </dev/null &
@@ -101,7 +101,8 @@ run_fuzz() {
     else
       failed=$((failed + 1))
       echo "$target: FOUND after $(fuzz_progress "$fuzz_folder/$target.log")"
-      grep -E 'what\(\)|ERROR: |SUMMARY: |runtime error|Test unit written' "$fuzz_folder/$target.log" | sed 's/^/    | /'
+      grep -E 'what\(\)|ERROR: |SUMMARY: |runtime error|Test unit written' "$fuzz_folder/$target.log" |
+        sed 's/^/    | /' || true
       echo "    the input is in target/fuzz/findings, the whole output in target/fuzz/$target.log"
       echo "    once mended, put the input into native/fuzz/corpus/$target: tests run what lies there"
     fi

@@ -24,7 +24,8 @@ test_usage() {
   echo "usage: ./plx test [--yes] [--long] [STEP...]"
   echo "       ./plx test --soak"
   echo "Runs all tests, or those of the named steps. --long takes an hour or more: 200 generated models in place of"
-  echo "40 and 12, 1,000 runs of three of them in place of 100, every model with every cut, policy and thread count."
+  echo "40 and 12, 1,000 runs of three of them in place of 100, every model with every cut, policy and thread count,"
+  echo "10,000 mutated models in place of 250, more sizes and inputs of dynamic models."
   echo "--soak runs 10,000 cycles each of loads, sessions, failures, cancelled runs, new shapes and engines in place of"
   echo "tests, and fails if memory grows by more than 2 % after the first 500 (bench/soak)."
   for step in "${all_steps[@]}"; do printf '  %-10s %s\n' "$step" "${step_titles[$step]}"; done

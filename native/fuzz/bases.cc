@@ -57,13 +57,15 @@ void write_weights(const fs::path& path, uint64_t size) {
   const uint64_t block_bytes = block.size() * sizeof(float);
   std::ofstream file(path, std::ios::binary);
   for (uint64_t at = 0; at < std::min(size, kNoise); at += block_bytes) {
-    file.write(reinterpret_cast<const char*>(block.data()), static_cast<std::streamsize>(std::min(block_bytes, size - at)));
+    file.write(reinterpret_cast<const char*>(block.data()),
+               static_cast<std::streamsize>(std::min(block_bytes, size - at)));
   }
   file.close();
   fs::resize_file(path, size);
 }
 
-void cut_piece(const graph::Graph& graph, const graph::Shapes& shapes, size_t first, size_t length, const fs::path& path) {
+void cut_piece(const graph::Graph& graph, const graph::Shapes& shapes, size_t first, size_t length,
+               const fs::path& path) {
   std::set<NodeId> nodes;
   for (size_t i = first; i < std::min(first + length, graph.nodes.size()); ++i) nodes.insert(static_cast<NodeId>(i));
   std::vector<ValueId> inputs;
@@ -77,8 +79,10 @@ void cut_piece(const graph::Graph& graph, const graph::Shapes& shapes, size_t fi
         const graph::Value& v = graph.values[static_cast<size_t>(value)];
         if (v.initializer != kNone || nodes.contains(v.producer)) continue;
         const bool constant = v.producer != kNone && graph.nodes[static_cast<size_t>(v.producer)].op_type == "Constant";
-        if (constant) nodes.insert(v.producer);
-        else if (std::find(inputs.begin(), inputs.end(), value) == inputs.end()) inputs.push_back(value);
+        if (constant)
+          nodes.insert(v.producer);
+        else if (std::find(inputs.begin(), inputs.end(), value) == inputs.end())
+          inputs.push_back(value);
       }
     }
   }
@@ -86,7 +90,8 @@ void cut_piece(const graph::Graph& graph, const graph::Shapes& shapes, size_t fi
     for (const ValueId value : graph.nodes[static_cast<size_t>(id)].outputs) {
       if (value == kNone) continue;
       const graph::Value& v = graph.values[static_cast<size_t>(value)];
-      const bool leaves = v.is_output || std::any_of(v.consumers.begin(), v.consumers.end(), [&](NodeId r) { return !nodes.contains(r); });
+      const bool leaves = v.is_output || std::any_of(v.consumers.begin(), v.consumers.end(),
+                                                     [&](NodeId r) { return !nodes.contains(r); });
       if (leaves && graph.nodes[static_cast<size_t>(id)].op_type != "Constant") outputs.push_back(value);
     }
   }
@@ -114,7 +119,9 @@ std::vector<Base> small_bases() {
 
 std::vector<std::string> unpack_real_models(const std::string& folder, bool all) {
   std::vector<std::string> names = {"yolov8n", "distilbert"};
-  if (all) names.insert(names.end(), {"swinv2-tiny", "whisper-tiny-encoder", "clip-text", "whisper-tiny-decoder-past", "whisper-tiny-greedy"});
+  if (all)
+    names.insert(names.end(), {"swinv2-tiny", "whisper-tiny-encoder", "clip-text", "whisper-tiny-decoder-past",
+                               "whisper-tiny-greedy"});
   for (const std::string& name : names) {
     const fs::path from = fs::path(PLX_ZOO_GRAPHS) / (name + ".onnx");
     const auto model = parse(Kind::kModel, content(from));

@@ -1,5 +1,5 @@
-// The models that get mutated: small ones made in code; real ones whole, with made-up weights; and pieces of the real ones,
-// which run in milliseconds and bring every operator of theirs with its real attributes and sizes.
+// The models that get mutated: small ones made in code; real ones whole, with made-up weights; and pieces of the real
+// ones, which run in milliseconds and bring every operator of theirs with its real attributes and sizes.
 #pragma once
 
 #include <string>

@@ -30,7 +30,8 @@ void require_clear(const Error& error, const std::string& context) {
 Result<graph::Graph> read(std::string_view bytes, bool load_data) {
   graph::ReadOptions options;
   options.load_data = load_data;
-  return graph::read_model(std::as_bytes(std::span(bytes.data(), bytes.size())), std::make_shared<graph::Storage>(), options);
+  return graph::read_model(std::as_bytes(std::span(bytes.data(), bytes.size())), std::make_shared<graph::Storage>(),
+                           options);
 }
 
 // Sizes as far as the model declares them, with 1 for what is open.
@@ -62,7 +63,8 @@ void walk(const graph::Graph& graph) {
   for (const graph::Initializer& init : graph.initializers) {
     // Every byte it says it has is there.
     unsigned sum = 0;
-    for (uint64_t i = 0; init.data != nullptr && i < init.size_bytes; i += 64) sum += static_cast<unsigned>(init.data[i]);
+    for (uint64_t i = 0; init.data != nullptr && i < init.size_bytes; i += 64)
+      sum += static_cast<unsigned>(init.data[i]);
     if (init.data != nullptr && init.size_bytes != 0) sum += static_cast<unsigned>(init.data[init.size_bytes - 1]);
     volatile unsigned read = sum;
     static_cast<void>(read);
@@ -71,11 +73,12 @@ void walk(const graph::Graph& graph) {
   require(symbolic_shapes(graph, {}, {}).size() == graph.values.size(), "symbolic shapes of too few values");
 }
 
-void write_and_read(const graph::Graph& graph, std::span<const graph::NodeId> nodes, std::span<const graph::ValueId> inputs,
-                    std::span<const graph::ValueId> outputs, const char* what) {
+void write_and_read(const graph::Graph& graph, std::span<const graph::NodeId> nodes,
+                    std::span<const graph::ValueId> inputs, std::span<const graph::ValueId> outputs, const char* what) {
   const graph::Part part = graph::write_part(graph, nodes, inputs, outputs, {});
   const auto again = read(part.bytes, true);
-  require(static_cast<bool>(again), std::string(what) + " is written and cannot be read back: " + (again ? "" : again.error().message));
+  require(static_cast<bool>(again),
+          std::string(what) + " is written and cannot be read back: " + (again ? "" : again.error().message));
   require(again->nodes.size() == nodes.size(), std::string(what) + " has another number of nodes when read back");
 }
 
@@ -90,7 +93,8 @@ void cut(const graph::Graph& graph, const graph::Shapes& shapes, const partition
   require(!partition::to_text(graph, *plan).empty(), context + ": a plan without a text");
   partition::tensors_json(graph, *plan, {});
   if (options.units == partition::Units::kWhole) return;
-  for (const partition::Unit& unit : plan->units) write_and_read(graph, unit.nodes, unit.inputs, unit.outputs, "a unit");
+  for (const partition::Unit& unit : plan->units)
+    write_and_read(graph, unit.nodes, unit.inputs, unit.outputs, "a unit");
 }
 
 // ---- mutating ----

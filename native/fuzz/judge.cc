@@ -47,7 +47,8 @@ std::optional<Tensors> make_inputs(const std::vector<std::optional<Declared>>& d
       int64_t size = input->dims[axis];
       // Open sizes: one and the same for a symbol, 2 or 3.
       if (size < 0 && input->symbols[axis].empty()) size = 2;
-      if (size < 0) size = sizes.try_emplace(input->symbols[axis], 2 + static_cast<int64_t>(sizes.size() % 2)).first->second;
+      if (size < 0)
+        size = sizes.try_emplace(input->symbols[axis], 2 + static_cast<int64_t>(sizes.size() % 2)).first->second;
       tensor.dims.push_back(size);
       if (__builtin_mul_overflow(count, size, &count) || count > kMostElements) return std::nullopt;
     }
@@ -168,7 +169,8 @@ std::optional<Answer> ask_parallax(const std::string& path, const Cut& cut, std:
   answer.stage = Answer::kFailed;
   const graph::Graph& graph = *(*plan)->subject->graph;
   if (inputs->size() != graph.inputs.size()) {
-    answer.error = "the model has " + std::to_string(graph.inputs.size()) + " inputs, not " + std::to_string(inputs->size());
+    answer.error =
+        "the model has " + std::to_string(graph.inputs.size()) + " inputs, not " + std::to_string(inputs->size());
     return answer;
   }
   for (size_t i = 0; i < inputs->size(); ++i) {
@@ -180,9 +182,12 @@ std::optional<Answer> ask_parallax(const std::string& path, const Cut& cut, std:
     Tensors outputs;
     for (size_t i = 0; i < graph.outputs.size(); ++i) {
       const auto view = (*session)->output(i);
-      if (!view && view.error().code == Code::kUnsupported) outputs.emplace_back();  // no tensor
-      else if (!view) return refused(view.error());
-      else outputs.push_back(schedule::testing::read_output(**session, i));
+      if (!view && view.error().code == Code::kUnsupported)
+        outputs.emplace_back();  // no tensor
+      else if (!view)
+        return refused(view.error());
+      else
+        outputs.push_back(schedule::testing::read_output(**session, i));
     }
     if (run == 1 && outputs != answer.outputs) {
       answer.error = "the second run's outputs differ from the first's";
@@ -195,7 +200,8 @@ std::optional<Answer> ask_parallax(const std::string& path, const Cut& cut, std:
 }
 
 std::string difference(const Tensors& plain, const Tensors& ours) {
-  if (plain.size() != ours.size()) return "ONNX Runtime has " + std::to_string(plain.size()) + " outputs, we " + std::to_string(ours.size());
+  if (plain.size() != ours.size())
+    return "ONNX Runtime has " + std::to_string(plain.size()) + " outputs, we " + std::to_string(ours.size());
   for (size_t i = 0; i < plain.size(); ++i) {
     if (plain[i] == ours[i]) continue;
     std::ostringstream text;
@@ -210,7 +216,8 @@ bool any_node(const std::string& path, bool (*which)(const graph::Graph&, const 
   options.load_data = false;
   const auto graph = graph::read_model_file(path, options);
   if (!graph) return false;
-  return std::any_of(graph->nodes.begin(), graph->nodes.end(), [&](const graph::Node& node) { return which(*graph, node); });
+  return std::any_of(graph->nodes.begin(), graph->nodes.end(),
+                     [&](const graph::Node& node) { return which(*graph, node); });
 }
 
 // What nobody computes twice alike is not compared.
@@ -221,7 +228,8 @@ bool is_random(const graph::Graph&, const graph::Node& node) {
 
 bool is_idle(const graph::Graph& graph, const graph::Node& node) {
   return std::none_of(node.outputs.begin(), node.outputs.end(), [&](graph::ValueId id) {
-    return id != graph::kNone && (graph.values[static_cast<size_t>(id)].is_output || !graph.values[static_cast<size_t>(id)].consumers.empty());
+    return id != graph::kNone && (graph.values[static_cast<size_t>(id)].is_output ||
+                                  !graph.values[static_cast<size_t>(id)].consumers.empty());
   });
 }
 
@@ -264,18 +272,23 @@ Verdict judge(const std::string& path, const Cut& cut, Sides sides, const std::f
   }
   if (ours && ours->stage != Answer::kRan) {
     const bool blames_us = ours->code == Code::kInternal || ours->error.find("defect") != std::string::npos;
-    if (ours->error.empty() || blames_us || ours->error.find('\n') != std::string::npos) return {Outcome::kUnclear, one_line(ours->error)};
+    if (ours->error.empty() || blames_us || ours->error.find('\n') != std::string::npos)
+      return {Outcome::kUnclear, one_line(ours->error)};
   }
-  if (sides == Sides::kParallax) return {ours && ours->stage == Answer::kRan ? Outcome::kAgree : Outcome::kBothRefuse, ours ? ours->error : ""};
+  if (sides == Sides::kParallax)
+    return {ours && ours->stage == Answer::kRan ? Outcome::kAgree : Outcome::kBothRefuse, ours ? ours->error : ""};
   if (!plain) {
     if (ours && ours->stage != Answer::kRan) return {Outcome::kOnlyWeRefuse, one_line(ours->error)};
     return {Outcome::kNotRun, ""};
   }
-  if (!ours) return plain->stage == Answer::kRefused ? Verdict{Outcome::kOnlyOrtRefuses, plain->error} : Verdict{Outcome::kNotRun, ""};
+  if (!ours)
+    return plain->stage == Answer::kRefused ? Verdict{Outcome::kOnlyOrtRefuses, plain->error}
+                                            : Verdict{Outcome::kNotRun, ""};
   const bool plain_ran = plain->stage == Answer::kRan;
   const bool we_ran = ours->stage == Answer::kRan;
   if (!plain_ran && !we_ran) return {Outcome::kBothRefuse, one_line(ours->error)};
-  if (!we_ran) return {ours->stage == Answer::kRefused ? Outcome::kOnlyWeRefuse : Outcome::kOnlyWeFail, one_line(ours->error)};
+  if (!we_ran)
+    return {ours->stage == Answer::kRefused ? Outcome::kOnlyWeRefuse : Outcome::kOnlyWeFail, one_line(ours->error)};
   if (!plain_ran) {
     const bool idle = plain->stage == Answer::kFailed && any_node(path, is_idle);
     return {idle ? Outcome::kIdleFailure : Outcome::kOnlyOrtRefuses, plain->error};

@@ -1,11 +1,13 @@
-// Thousands of mutants of real models: plain ONNX Runtime and Parallax run each, and agree, or both refuse it, or we refuse
-// it with a clear error. Nothing that is in a model may end the process.
+// Thousands of mutants of real models: plain ONNX Runtime and Parallax run each, and agree, or both refuse it, or we
+// refuse it with a clear error. Nothing that is in a model may end the process.
 //
-// The mutants run in children of this process, which itself never opens ONNX Runtime (and so may fork): a child that dies or
-// hangs names the mutant it was at, which is then run alone, once by either side, so that a death has one mutant and one
-// side to its name. Memory of a child is limited, so that a tensor of terabytes is refused and not tried.
+// The mutants run in children of this process, which itself never opens ONNX Runtime (and so may fork): a child that
+// dies or hangs names the mutant it was at, which is then run alone, once by either side, so that a death has one
+// mutant and one side to its name. Memory of a child is limited, so that a tensor of terabytes is refused and not
+// tried.
 //
-// PLX_MUTATIONS says how many (10,000 with ./plx test --long); PLX_MUTATION=N runs mutant N alone and says what came out.
+// PLX_MUTATIONS says how many (10,000 with ./plx test --long); PLX_MUTATION=N runs mutant N alone and says what came
+// out.
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <poll.h>
@@ -91,7 +93,8 @@ Child start(Body body) {
 void limit_time() {
   rusage used{};
   ::getrusage(RUSAGE_SELF, &used);
-  const rlimit time{static_cast<rlim_t>(used.ru_utime.tv_sec + used.ru_stime.tv_sec) + 1 + kLongestSeconds, RLIM_INFINITY};
+  const rlimit time{static_cast<rlim_t>(used.ru_utime.tv_sec + used.ru_stime.tv_sec) + 1 + kLongestSeconds,
+                    RLIM_INFINITY};
   ::setrlimit(RLIMIT_CPU, &time);
 }
 
@@ -127,8 +130,10 @@ class Mutations : public ::testing::Test {
     ASSERT_FALSE(pieces_.empty());
   }
   void TearDown() override {
-    if (!HasFailure()) fs::remove_all(folder_);
-    else std::cout << "the models are in " << folder_ << "\n";
+    if (!HasFailure())
+      fs::remove_all(folder_);
+    else
+      std::cout << "the models are in " << folder_ << "\n";
   }
 
   struct Chosen {
@@ -150,8 +155,9 @@ class Mutations : public ::testing::Test {
   }
   std::string describe(int index) const {
     const Chosen chosen = mutant(index);
-    return "mutant " + std::to_string(index) + " of " + chosen.base->name + ", units " + partition::units_name(chosen.cut.units) +
-           ", threads " + std::to_string(chosen.cut.threads) + " (" + chosen.mutant.what + ")";
+    return "mutant " + std::to_string(index) + " of " + chosen.base->name + ", units " +
+           partition::units_name(chosen.cut.units) + ", threads " + std::to_string(chosen.cut.threads) + " (" +
+           chosen.mutant.what + ")";
   }
   std::string path_of(int index) const { return folder_ + "/mutant-" + std::to_string(index) + ".onnx"; }
 
@@ -177,8 +183,8 @@ struct Task {
 
 struct Fate {
   std::optional<Verdict> verdict;
-  std::string in_company;     // how its batch ended
-  std::string plain, ours;    // how it ended alone, by side; empty if it did not
+  std::string in_company;   // how its batch ended
+  std::string plain, ours;  // how it ended alone, by side; empty if it did not
 };
 
 TEST_F(Mutations, AgreeOrAreRefused) {
@@ -195,7 +201,8 @@ TEST_F(Mutations, AgreeOrAreRefused) {
   const int first = setting("PLX_MUTATION_FIRST", 0);
 
   std::deque<Task> todo;
-  for (int i = first; i < first + count; i += kBatch) todo.push_back({i, std::min(i + kBatch, first + count), Sides::kBoth});
+  for (int i = first; i < first + count; i += kBatch)
+    todo.push_back({i, std::min(i + kBatch, first + count), Sides::kBoth});
   std::map<int, Fate> fates;
   struct Lane {
     Task task;
@@ -213,8 +220,10 @@ TEST_F(Mutations, AgreeOrAreRefused) {
       Child child = start([&](int pipe) {
         for (int i = task.begin; i < task.end; ++i) {
           limit_time();
-          const Verdict verdict = run(i, task.sides, [&](char side) { tell(pipe, std::string(1, side) + " " + std::to_string(i) + "\n"); });
-          tell(pipe, "v " + std::to_string(i) + " " + std::to_string(static_cast<int>(verdict.outcome)) + " " + verdict.text + "\n");
+          const Verdict verdict =
+              run(i, task.sides, [&](char side) { tell(pipe, std::string(1, side) + " " + std::to_string(i) + "\n"); });
+          tell(pipe, "v " + std::to_string(i) + " " + std::to_string(static_cast<int>(verdict.outcome)) + " " +
+                         verdict.text + "\n");
         }
       });
       running.push_back({task, std::move(child), task.begin, Clock::now(), false});
@@ -228,8 +237,10 @@ TEST_F(Mutations, AgreeOrAreRefused) {
       if (polls[n].revents != 0) {
         char buffer[4096];
         const ssize_t got = ::read(lane.child.pipe, buffer, sizeof buffer);
-        if (got > 0) lane.child.said.append(buffer, static_cast<size_t>(got));
-        else over = true;
+        if (got > 0)
+          lane.child.said.append(buffer, static_cast<size_t>(got));
+        else
+          over = true;
       }
       for (size_t end; (end = lane.child.said.find('\n')) != std::string::npos;) {
         std::istringstream line(lane.child.said.substr(0, end));
@@ -281,12 +292,15 @@ TEST_F(Mutations, AgreeOrAreRefused) {
   for (const auto& [index, fate] : fates) {
     if (!fate.in_company.empty()) {
       const bool hang = fate.plain == "hung";
-      std::string row = "ONNX Runtime itself " + std::string(hang ? "does not end" : "dies") + (fate.ours.empty() ? ", we live" : ", and so do we");
+      std::string row = "ONNX Runtime itself " + std::string(hang ? "does not end" : "dies") +
+                        (fate.ours.empty() ? ", we live" : ", and so do we");
       if (fate.plain.empty()) row = fate.ours.empty() ? "died in company only" : "we die, ONNX Runtime does not";
       ++table[row];
-      std::cout << describe(index) << ": " << row << " (" << fate.in_company << "; alone: ONNX Runtime " << fate.plain << ", we " << fate.ours << ")\n";
+      std::cout << describe(index) << ": " << row << " (" << fate.in_company << "; alone: ONNX Runtime " << fate.plain
+                << ", we " << fate.ours << ")\n";
       // What takes for ever in ONNX Runtime may take for ever here.
-      if (!(hang && fate.ours == "hung") && (!fate.ours.empty() || fate.plain.empty())) ADD_FAILURE() << describe(index) << ": " << row;
+      if (!(hang && fate.ours == "hung") && (!fate.ours.empty() || fate.plain.empty()))
+        ADD_FAILURE() << describe(index) << ": " << row;
       continue;
     }
     ++table[outcome_name(fate.verdict->outcome)];
@@ -300,8 +314,8 @@ TEST_F(Mutations, AgreeOrAreRefused) {
     }
   }
   EXPECT_EQ(fates.size(), static_cast<size_t>(count));
-  std::cout << count << " mutants of " << small_.size() << " small models, " << pieces_.size() << " pieces of real ones and "
-            << whole_.size() << " real ones:\n";
+  std::cout << count << " mutants of " << small_.size() << " small models, " << pieces_.size()
+            << " pieces of real ones and " << whole_.size() << " real ones:\n";
   for (const auto& [row, n] : table) std::cout << "  " << n << "  " << row << "\n";
   for (const auto& [reason, which] : reasons) {
     std::cout << "  only we refuse, " << which.first << " times, first " << which.second << ": " << reason << "\n";

@@ -29,18 +29,120 @@ constexpr int64_t kIntAttribute = 2, kGraphAttribute = 5, kIntsAttribute = 7;
 
 // Operators a node may turn into: most of those that models use, and some that few do.
 constexpr const char* kOperators[] = {
-    "Abs", "Add", "And", "ArgMax", "AveragePool", "BatchNormalization", "Cast", "Ceil", "Clip", "Compress", "Concat",
-    "ConcatFromSequence", "Constant", "ConstantOfShape", "Conv", "ConvTranspose", "CumSum", "DepthToSpace",
-    "DequantizeLinear", "Div", "Einsum", "Elu", "Equal", "Erf", "Exp", "Expand", "EyeLike", "Flatten", "Floor", "GRU",
-    "Gather", "GatherElements", "GatherND", "Gelu", "Gemm", "GlobalAveragePool", "Greater", "GridSample",
-    "GroupNormalization", "Hardmax", "Identity", "If", "InstanceNormalization", "IsNaN", "LSTM", "LayerNormalization",
-    "LeakyRelu", "Less", "Log", "LogSoftmax", "Loop", "LpNormalization", "MatMul", "MatMulInteger", "Max", "MaxPool",
-    "Mean", "Min", "Mod", "Mul", "Neg", "NonMaxSuppression", "NonZero", "Not", "OneHot", "Optional", "OptionalGetElement",
-    "PRelu", "Pad", "Pow", "QuantizeLinear", "Range", "Reciprocal", "ReduceMax", "ReduceMean", "ReduceProd", "ReduceSum",
-    "Relu", "Reshape", "Resize", "ReverseSequence", "RoiAlign", "Round", "Scan", "ScatterElements", "ScatterND",
-    "SequenceAt", "SequenceConstruct", "SequenceInsert", "SequenceLength", "Shape", "Sigmoid", "Sign", "Sin", "Size",
-    "Slice", "Softmax", "SpaceToDepth", "Split", "SplitToSequence", "Sqrt", "Squeeze", "Sub", "Sum", "Tanh", "Tile", "TopK",
-    "Transpose", "Trilu", "Unique", "Unsqueeze", "Upsample", "Where", "Xor",
+    "Abs",
+    "Add",
+    "And",
+    "ArgMax",
+    "AveragePool",
+    "BatchNormalization",
+    "Cast",
+    "Ceil",
+    "Clip",
+    "Compress",
+    "Concat",
+    "ConcatFromSequence",
+    "Constant",
+    "ConstantOfShape",
+    "Conv",
+    "ConvTranspose",
+    "CumSum",
+    "DepthToSpace",
+    "DequantizeLinear",
+    "Div",
+    "Einsum",
+    "Elu",
+    "Equal",
+    "Erf",
+    "Exp",
+    "Expand",
+    "EyeLike",
+    "Flatten",
+    "Floor",
+    "GRU",
+    "Gather",
+    "GatherElements",
+    "GatherND",
+    "Gelu",
+    "Gemm",
+    "GlobalAveragePool",
+    "Greater",
+    "GridSample",
+    "GroupNormalization",
+    "Hardmax",
+    "Identity",
+    "If",
+    "InstanceNormalization",
+    "IsNaN",
+    "LSTM",
+    "LayerNormalization",
+    "LeakyRelu",
+    "Less",
+    "Log",
+    "LogSoftmax",
+    "Loop",
+    "LpNormalization",
+    "MatMul",
+    "MatMulInteger",
+    "Max",
+    "MaxPool",
+    "Mean",
+    "Min",
+    "Mod",
+    "Mul",
+    "Neg",
+    "NonMaxSuppression",
+    "NonZero",
+    "Not",
+    "OneHot",
+    "Optional",
+    "OptionalGetElement",
+    "PRelu",
+    "Pad",
+    "Pow",
+    "QuantizeLinear",
+    "Range",
+    "Reciprocal",
+    "ReduceMax",
+    "ReduceMean",
+    "ReduceProd",
+    "ReduceSum",
+    "Relu",
+    "Reshape",
+    "Resize",
+    "ReverseSequence",
+    "RoiAlign",
+    "Round",
+    "Scan",
+    "ScatterElements",
+    "ScatterND",
+    "SequenceAt",
+    "SequenceConstruct",
+    "SequenceInsert",
+    "SequenceLength",
+    "Shape",
+    "Sigmoid",
+    "Sign",
+    "Sin",
+    "Size",
+    "Slice",
+    "Softmax",
+    "SpaceToDepth",
+    "Split",
+    "SplitToSequence",
+    "Sqrt",
+    "Squeeze",
+    "Sub",
+    "Sum",
+    "Tanh",
+    "Tile",
+    "TopK",
+    "Transpose",
+    "Trilu",
+    "Unique",
+    "Unsqueeze",
+    "Upsample",
+    "Where",
+    "Xor",
 };
 
 // A node's name or, without one, what it makes.
@@ -62,18 +164,54 @@ class Mutator {
 
   std::string run() {
     static constexpr bool (Mutator::*kSteps[])() = {
-        &Mutator::swap_inputs,     &Mutator::other_input,      &Mutator::other_input,       &Mutator::drop_or_add_input,
-        &Mutator::attribute_value, &Mutator::attribute_value,  &Mutator::attribute_value,   &Mutator::attribute_list,
-        &Mutator::attribute_list,  &Mutator::drop_attribute,   &Mutator::attribute_kind,    &Mutator::add_attribute,
-        &Mutator::other_operator,  &Mutator::other_operator,   &Mutator::other_domain,      &Mutator::delete_node,
-        &Mutator::delete_node,     &Mutator::duplicate_node,   &Mutator::move_node,         &Mutator::rename,
-        &Mutator::rename,          &Mutator::opset,            &Mutator::opset,             &Mutator::ir_version,
-        &Mutator::tensor_dims,     &Mutator::tensor_dims,      &Mutator::tensor_type,       &Mutator::tensor_values,
-        &Mutator::tensor_values,   &Mutator::tensor_values,    &Mutator::tensor_fields,     &Mutator::drop_field,
-        &Mutator::input_type,      &Mutator::input_type,       &Mutator::graph_inputs,      &Mutator::cut_output,
-        &Mutator::cut_output,      &Mutator::output_list,      &Mutator::output_type,       &Mutator::nest,
-        &Mutator::nest,            &Mutator::insert,           &Mutator::insert,            &Mutator::value_info,
-        &Mutator::node_outputs,    &Mutator::into_function,    &Mutator::shadow,            &Mutator::copy_part,
+        &Mutator::swap_inputs,
+        &Mutator::other_input,
+        &Mutator::other_input,
+        &Mutator::drop_or_add_input,
+        &Mutator::attribute_value,
+        &Mutator::attribute_value,
+        &Mutator::attribute_value,
+        &Mutator::attribute_list,
+        &Mutator::attribute_list,
+        &Mutator::drop_attribute,
+        &Mutator::attribute_kind,
+        &Mutator::add_attribute,
+        &Mutator::other_operator,
+        &Mutator::other_operator,
+        &Mutator::other_domain,
+        &Mutator::delete_node,
+        &Mutator::delete_node,
+        &Mutator::duplicate_node,
+        &Mutator::move_node,
+        &Mutator::rename,
+        &Mutator::rename,
+        &Mutator::opset,
+        &Mutator::opset,
+        &Mutator::ir_version,
+        &Mutator::tensor_dims,
+        &Mutator::tensor_dims,
+        &Mutator::tensor_type,
+        &Mutator::tensor_values,
+        &Mutator::tensor_values,
+        &Mutator::tensor_values,
+        &Mutator::tensor_fields,
+        &Mutator::drop_field,
+        &Mutator::input_type,
+        &Mutator::input_type,
+        &Mutator::graph_inputs,
+        &Mutator::cut_output,
+        &Mutator::cut_output,
+        &Mutator::output_list,
+        &Mutator::output_type,
+        &Mutator::nest,
+        &Mutator::nest,
+        &Mutator::insert,
+        &Mutator::insert,
+        &Mutator::value_info,
+        &Mutator::node_outputs,
+        &Mutator::into_function,
+        &Mutator::shadow,
+        &Mutator::copy_part,
     };
     // Mostly one, so that many mutants are models still; now and then none.
     const size_t draw = below(30);
@@ -94,9 +232,17 @@ class Mutator {
   }
   // Mostly small, now and then at the edge of a type.
   int64_t number() {
-    static constexpr int64_t kEdges[] = {std::numeric_limits<int64_t>::max(), std::numeric_limits<int64_t>::min(),
-                                         std::numeric_limits<int32_t>::max(), std::numeric_limits<int32_t>::min(),
-                                         int64_t{1} << 32, int64_t{1} << 40, int64_t{1} << 62, 65536, 4096, 127, -128};
+    static constexpr int64_t kEdges[] = {std::numeric_limits<int64_t>::max(),
+                                         std::numeric_limits<int64_t>::min(),
+                                         std::numeric_limits<int32_t>::max(),
+                                         std::numeric_limits<int32_t>::min(),
+                                         int64_t{1} << 32,
+                                         int64_t{1} << 40,
+                                         int64_t{1} << 62,
+                                         65536,
+                                         4096,
+                                         127,
+                                         -128};
     return one_in(4) ? any(kEdges) : static_cast<int64_t>(below(14)) - 4;
   }
   static int64_t plus_one(int64_t n) { return static_cast<int64_t>(static_cast<uint64_t>(n) + 1); }
@@ -172,7 +318,8 @@ class Mutator {
     return message_field(NP::kAttribute, Kind::kAttribute,
                          {text_field(AP::kName, name), std::move(value), number_field(AP::kType, kind)});
   }
-  static Field node_of(const std::string& op, const std::vector<std::string>& inputs, const std::vector<std::string>& outputs) {
+  static Field node_of(const std::string& op, const std::vector<std::string>& inputs,
+                       const std::vector<std::string>& outputs) {
     Field made = message_field(GP::kNode, Kind::kNode, {});
     for (const std::string& name : inputs) made.fields.push_back(text_field(NP::kInput, name));
     for (const std::string& name : outputs) made.fields.push_back(text_field(NP::kOutput, name));
@@ -188,15 +335,18 @@ class Mutator {
     if (dims != nullptr) {
       Field shape = message_field(onnx::TensorType::kShape, Kind::kShape, {});
       for (const int64_t dim : *dims) {
-        shape.fields.push_back(message_field(onnx::ShapeProto::kDim, Kind::kDim, {number_field(onnx::Dimension::kValue, dim)}));
+        shape.fields.push_back(
+            message_field(onnx::ShapeProto::kDim, Kind::kDim, {number_field(onnx::Dimension::kValue, dim)}));
       }
       fields.push_back(std::move(shape));
     }
-    return message_field(VI::kType, Kind::kType, {message_field(onnx::TypeProto::kTensor, Kind::kTensorType, std::move(fields))});
+    return message_field(VI::kType, Kind::kType,
+                         {message_field(onnx::TypeProto::kTensor, Kind::kTensorType, std::move(fields))});
   }
   static void rename_in(Field& message, const std::string& from, const std::string& to) {
     for (Field& field : message.fields) {
-      if (field.kind == Kind::kLeaf && field.wire == protozero::pbf_wire_type::length_delimited && field.bytes == from) {
+      if (field.kind == Kind::kLeaf && field.wire == protozero::pbf_wire_type::length_delimited &&
+          field.bytes == from) {
         const bool is_name = (message.kind == Kind::kNode && (field.tag == NP::kInput || field.tag == NP::kOutput)) ||
                              (message.kind == Kind::kValueInfo && field.tag == VI::kName) ||
                              (message.kind == Kind::kTensor && field.tag == TP::kName);
@@ -235,8 +385,10 @@ class Mutator {
     const auto inputs = all(*n, NP::kInput);
     if (!inputs.empty() && one_in(2)) {
       Field* gone = inputs[below(inputs.size())];
-      if (one_in(2)) gone->bytes.clear();
-      else n->fields.erase(n->fields.begin() + (gone - n->fields.data()));
+      if (one_in(2))
+        gone->bytes.clear();
+      else
+        n->fields.erase(n->fields.begin() + (gone - n->fields.data()));
       return did("an input of " + called(*n) + " left out");
     }
     const auto made = names(*of);
@@ -256,8 +408,15 @@ class Mutator {
         return did(where + " is " + std::to_string(static_cast<int64_t>(field.number)));
       }
       if (field.tag == AP::kF && field.wire == onnx::kFixed32) {
-        static constexpr float kFloats[] = {0.f, -1.f, 1.f, 1e-30f, 1e38f, -1e38f, std::numeric_limits<float>::infinity(),
-                                            std::numeric_limits<float>::quiet_NaN(), 0.5f};
+        static constexpr float kFloats[] = {0.f,
+                                            -1.f,
+                                            1.f,
+                                            1e-30f,
+                                            1e38f,
+                                            -1e38f,
+                                            std::numeric_limits<float>::infinity(),
+                                            std::numeric_limits<float>::quiet_NaN(),
+                                            0.5f};
         const float value = any(kFloats);
         uint32_t bits = 0;
         std::memcpy(&bits, &value, sizeof bits);
@@ -265,9 +424,10 @@ class Mutator {
         return did(where + " is " + std::to_string(value));
       }
       if (field.tag == AP::kS && field.wire == onnx::kBytes) {
-        static constexpr const char* kTexts[] = {"", "NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER", "linear", "nearest", "cubic",
-                                                 "reflect", "edge", "wrap", "constant", "forward", "bidirectional", "i,j->ij",
-                                                 "ij,jk", "...i,i", "max", "\x01\xff"};
+        static constexpr const char* kTexts[] = {"",       "NOTSET",   "VALID",   "SAME_UPPER",    "SAME_LOWER",
+                                                 "linear", "nearest",  "cubic",   "reflect",       "edge",
+                                                 "wrap",   "constant", "forward", "bidirectional", "i,j->ij",
+                                                 "ij,jk",  "...i,i",   "max",     "\x01\xff"};
         field.bytes = any(kTexts);
         return did(where + " is '" + field.bytes + "'");
       }
@@ -318,15 +478,19 @@ class Mutator {
     Field* a = attribute(n);
     if (a == nullptr) return false;
     const auto kind = static_cast<int64_t>(below(16));
-    if (one_in(5)) erase(*a, AP::kType);
-    else set(*a, number_field(AP::kType, kind));
-    return did("attribute '" + text_of(*a, AP::kName) + "' of " + called(*n) + " says it is of kind " + std::to_string(kind));
+    if (one_in(5))
+      erase(*a, AP::kType);
+    else
+      set(*a, number_field(AP::kType, kind));
+    return did("attribute '" + text_of(*a, AP::kName) + "' of " + called(*n) + " says it is of kind " +
+               std::to_string(kind));
   }
   bool add_attribute() {
     Field* n = node();
     if (n == nullptr) return false;
-    static constexpr const char* kNames[] = {"axis", "axes", "to", "keepdims", "perm", "group", "strides", "pads", "allowzero",
-                                             "transB", "num_outputs", "value", "then_branch", "body", "kernel_shape", "dilations"};
+    static constexpr const char* kNames[] = {"axis",        "axes", "to",           "keepdims", "perm",        "group",
+                                             "strides",     "pads", "allowzero",    "transB",   "num_outputs", "value",
+                                             "then_branch", "body", "kernel_shape", "dilations"};
     const std::string name = any(kNames);
     Field value = one_in(2) ? number_field(AP::kInts, number()) : number_field(AP::kI, number());
     n->fields.push_back(attribute_of(name, value.tag == AP::kI ? kIntAttribute : kIntsAttribute, std::move(value)));
@@ -350,13 +514,14 @@ class Mutator {
   bool other_domain() {
     Field* n = node();
     if (n == nullptr) return false;
-    static constexpr const char* kDomains[] = {"com.microsoft", "ai.onnx.ml", "nowhere", "ai.onnx", "com.microsoft.nchwc",
-                                               "ai.onnx.training", "\xff"};
+    static constexpr const char* kDomains[] = {"com.microsoft",       "ai.onnx.ml",       "nowhere", "ai.onnx",
+                                               "com.microsoft.nchwc", "ai.onnx.training", "\xff"};
     const std::string domain = any(kDomains);
     set(*n, text_field(NP::kDomain, domain));
     if (one_in(2)) {
-      model_.fields.push_back(message_field(onnx::Model::kOpsetImport, Kind::kOpset,
-                                            {text_field(onnx::OpsetId::kDomain, domain), number_field(onnx::OpsetId::kVersion, 1)}));
+      model_.fields.push_back(
+          message_field(onnx::Model::kOpsetImport, Kind::kOpset,
+                        {text_field(onnx::OpsetId::kDomain, domain), number_field(onnx::OpsetId::kVersion, 1)}));
     }
     return did(called(*n) + " is of '" + domain + "'");
   }
@@ -436,17 +601,20 @@ class Mutator {
     if (from.empty()) return false;
     const std::string to = fresh();
     input->bytes = to;
-    static constexpr const char* kOps[] = {"Identity", "Cast", "Transpose", "Unsqueeze", "Squeeze", "Flatten", "Reshape", "Neg",
-                                           "Shape", "NonZero", "Dropout"};
+    static constexpr const char* kOps[] = {"Identity", "Cast", "Transpose", "Unsqueeze", "Squeeze", "Flatten",
+                                           "Reshape",  "Neg",  "Shape",     "NonZero",   "Dropout"};
     const std::string op = any(kOps);
     Field made = node_of(op, {from}, {to});
-    if (op == "Cast") made.fields.push_back(attribute_of("to", kIntAttribute, number_field(AP::kI, 1 + static_cast<int64_t>(below(22)))));
+    if (op == "Cast")
+      made.fields.push_back(
+          attribute_of("to", kIntAttribute, number_field(AP::kI, 1 + static_cast<int64_t>(below(22)))));
     if (op == "Unsqueeze" || op == "Squeeze" || op == "Reshape") {
       const std::string operand = fresh();
       made.fields.insert(made.fields.begin() + 1, text_field(NP::kInput, operand));
       Dims target = {op == "Reshape" ? -1 : static_cast<int64_t>(below(3)) - 1};
-      Field tensor = message_field(GP::kInitializer, Kind::kTensor,
-                                   {number_field(TP::kDims, 1), number_field(TP::kDataType, kInt64), text_field(TP::kName, operand)});
+      Field tensor = message_field(
+          GP::kInitializer, Kind::kTensor,
+          {number_field(TP::kDims, 1), number_field(TP::kDataType, kInt64), text_field(TP::kName, operand)});
       set_ints(tensor, TP::kInt64Data, target);
       of->fields.insert(of->fields.begin() + (n - of->fields.data()), std::move(made));
       of->fields.push_back(std::move(tensor));
@@ -463,7 +631,8 @@ class Mutator {
     const auto made = names(*of);
     if (made.empty()) return false;
     const std::string from = made[below(made.size())];
-    static constexpr const char* kNames[] = {" ", "\n", "\x1b[2J", "a/../b", "\xff\xfe", "0", "x", "parallax.rank.x", "Ünïcode"};
+    static constexpr const char* kNames[] = {" ", "\n", "\x1b[2J",         "a/../b", "\xff\xfe",
+                                             "0", "x",  "parallax.rank.x", "Ünïcode"};
     std::string to = any(kNames);
     if (one_in(3)) to = made[below(made.size())];
     if (one_in(8)) to = std::string(5000, 'n');
@@ -501,7 +670,8 @@ class Mutator {
       model_.fields.erase(model_.fields.begin() + (import - model_.fields.data()));
       return did(name + " not imported");
     }
-    static constexpr int64_t kVersions[] = {1, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 0, -1, 1000};
+    static constexpr int64_t kVersions[] = {1,  5,  6,  7,  8,  9,  10, 11, 12, 13, 14, 15,
+                                            16, 17, 18, 19, 20, 21, 22, 23, 24, 0,  -1, 1000};
     const int64_t version = any(kVersions);
     if (one_in(8)) {
       model_.fields.push_back(Field(*import));
@@ -588,7 +758,8 @@ class Mutator {
           if (text_of(*entry, onnx::StringEntry::kKey) != "offset" && one_in(2)) continue;
           const int64_t n = number();
           set(*entry, text_field(onnx::StringEntry::kValue, std::to_string(n)));
-          return did(name + " has external data '" + text_of(*entry, onnx::StringEntry::kKey) + "' " + std::to_string(n));
+          return did(name + " has external data '" + text_of(*entry, onnx::StringEntry::kKey) + "' " +
+                     std::to_string(n));
         }
         return false;
       case 3:
@@ -630,7 +801,8 @@ class Mutator {
         return did(name + " has no shape");
       case 2:
         if (shape == nullptr) return false;
-        shape->fields.push_back(message_field(onnx::ShapeProto::kDim, Kind::kDim, {number_field(onnx::Dimension::kValue, number())}));
+        shape->fields.push_back(
+            message_field(onnx::ShapeProto::kDim, Kind::kDim, {number_field(onnx::Dimension::kValue, number())}));
         return did(name + " has a further dimension");
       case 3:
         if (dims.empty()) return false;
@@ -647,7 +819,8 @@ class Mutator {
       }
       default:
         if (dims.empty()) return false;
-        dims[below(dims.size())]->fields = {number_field(onnx::Dimension::kValue, one_in(3) ? number() : static_cast<int64_t>(below(9)))};
+        dims[below(dims.size())]->fields = {
+            number_field(onnx::Dimension::kValue, one_in(3) ? number() : static_cast<int64_t>(below(9)))};
         return did(name + " has another size");
     }
   }
@@ -787,7 +960,8 @@ class Mutator {
       Field added = value_of(GP::kInput, condition);
       const Dims dims;
       added.fields.push_back(tensor_type(9, &dims));
-      (all(model_, onnx::Model::kGraph).empty() ? *of : *all(model_, onnx::Model::kGraph)[0]).fields.push_back(std::move(added));
+      (all(model_, onnx::Model::kGraph).empty() ? *of : *all(model_, onnx::Model::kGraph)[0])
+          .fields.push_back(std::move(added));
     }
     return did(std::to_string(count) + " nodes from " + called(moved[0]) + " on inside an If");
   }
@@ -819,8 +993,9 @@ class Mutator {
     erase(*n, NP::kAttribute);
     set(*n, text_field(NP::kOpType, name));
     set(*n, text_field(NP::kDomain, "mutated"));
-    model_.fields.push_back(message_field(onnx::Model::kOpsetImport, Kind::kOpset,
-                                          {text_field(onnx::OpsetId::kDomain, "mutated"), number_field(onnx::OpsetId::kVersion, 1)}));
+    model_.fields.push_back(
+        message_field(onnx::Model::kOpsetImport, Kind::kOpset,
+                      {text_field(onnx::OpsetId::kDomain, "mutated"), number_field(onnx::OpsetId::kVersion, 1)}));
     model_.fields.push_back(std::move(function));
     return did(was + " is a function's call");
   }

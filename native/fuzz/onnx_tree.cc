@@ -21,22 +21,17 @@ Kind kind_of(Kind parent, uint32_t tag) {
     Kind kind;
   };
   static constexpr Row kRows[] = {
-      {Kind::kModel, 7, Kind::kGraph},         {Kind::kModel, 8, Kind::kOpset},
-      {Kind::kModel, 14, Kind::kEntry},        {Kind::kModel, 25, Kind::kFunction},
-      {Kind::kGraph, 1, Kind::kNode},          {Kind::kGraph, 5, Kind::kTensor},
-      {Kind::kGraph, 11, Kind::kValueInfo},    {Kind::kGraph, 12, Kind::kValueInfo},
-      {Kind::kGraph, 13, Kind::kValueInfo},    {Kind::kGraph, 15, Kind::kSparse},
-      {Kind::kNode, 5, Kind::kAttribute},      {Kind::kAttribute, 5, Kind::kTensor},
-      {Kind::kAttribute, 6, Kind::kGraph},     {Kind::kAttribute, 10, Kind::kTensor},
-      {Kind::kAttribute, 11, Kind::kGraph},    {Kind::kAttribute, 14, Kind::kType},
-      {Kind::kAttribute, 22, Kind::kSparse},   {Kind::kTensor, 13, Kind::kEntry},
-      {Kind::kSparse, 1, Kind::kTensor},       {Kind::kSparse, 2, Kind::kTensor},
-      {Kind::kValueInfo, 2, Kind::kType},      {Kind::kType, 1, Kind::kTensorType},
-      {Kind::kType, 4, Kind::kElementOf},      {Kind::kType, 5, Kind::kMapType},
-      {Kind::kType, 8, Kind::kTensorType},     {Kind::kType, 9, Kind::kElementOf},
-      {Kind::kTensorType, 2, Kind::kShape},    {Kind::kElementOf, 1, Kind::kType},
-      {Kind::kMapType, 2, Kind::kType},        {Kind::kShape, 1, Kind::kDim},
-      {Kind::kFunction, 7, Kind::kNode},       {Kind::kFunction, 9, Kind::kOpset},
+      {Kind::kModel, 7, Kind::kGraph},      {Kind::kModel, 8, Kind::kOpset},       {Kind::kModel, 14, Kind::kEntry},
+      {Kind::kModel, 25, Kind::kFunction},  {Kind::kGraph, 1, Kind::kNode},        {Kind::kGraph, 5, Kind::kTensor},
+      {Kind::kGraph, 11, Kind::kValueInfo}, {Kind::kGraph, 12, Kind::kValueInfo},  {Kind::kGraph, 13, Kind::kValueInfo},
+      {Kind::kGraph, 15, Kind::kSparse},    {Kind::kNode, 5, Kind::kAttribute},    {Kind::kAttribute, 5, Kind::kTensor},
+      {Kind::kAttribute, 6, Kind::kGraph},  {Kind::kAttribute, 10, Kind::kTensor}, {Kind::kAttribute, 11, Kind::kGraph},
+      {Kind::kAttribute, 14, Kind::kType},  {Kind::kAttribute, 22, Kind::kSparse}, {Kind::kTensor, 13, Kind::kEntry},
+      {Kind::kSparse, 1, Kind::kTensor},    {Kind::kSparse, 2, Kind::kTensor},     {Kind::kValueInfo, 2, Kind::kType},
+      {Kind::kType, 1, Kind::kTensorType},  {Kind::kType, 4, Kind::kElementOf},    {Kind::kType, 5, Kind::kMapType},
+      {Kind::kType, 8, Kind::kTensorType},  {Kind::kType, 9, Kind::kElementOf},    {Kind::kTensorType, 2, Kind::kShape},
+      {Kind::kElementOf, 1, Kind::kType},   {Kind::kMapType, 2, Kind::kType},      {Kind::kShape, 1, Kind::kDim},
+      {Kind::kFunction, 7, Kind::kNode},    {Kind::kFunction, 9, Kind::kOpset},
   };
   for (const Row& row : kRows) {
     if (row.parent == parent && row.tag == tag) return row.kind;
@@ -123,7 +118,8 @@ Field message_field(uint32_t tag, Kind kind, std::vector<Field> fields) {
 }
 
 Field* find(Field& message, uint32_t tag) {
-  const auto it = std::find_if(message.fields.begin(), message.fields.end(), [&](const Field& f) { return f.tag == tag; });
+  const auto it =
+      std::find_if(message.fields.begin(), message.fields.end(), [&](const Field& f) { return f.tag == tag; });
   return it == message.fields.end() ? nullptr : &*it;
 }
 

@@ -1,7 +1,7 @@
 // An ONNX model taken apart into its fields, so that it can be changed at any place and put together again.
 //
-// The tree knows which fields of onnx.proto are messages and nothing else: whatever a model holds, sound or not, comes out
-// of to_bytes() as it went in.
+// The tree knows which fields of onnx.proto are messages and nothing else: whatever a model holds, sound or not, comes
+// out of to_bytes() as it went in.
 #pragma once
 
 #include <cstdint>
@@ -15,8 +15,23 @@ namespace plx::fuzz {
 
 // The message types of onnx.proto; kLeaf is any other field.
 enum class Kind : uint8_t {
-  kLeaf, kModel, kOpset, kGraph, kNode, kAttribute, kTensor, kSparse, kValueInfo, kType, kTensorType, kElementOf,
-  kMapType, kShape, kDim, kEntry, kFunction,
+  kLeaf,
+  kModel,
+  kOpset,
+  kGraph,
+  kNode,
+  kAttribute,
+  kTensor,
+  kSparse,
+  kValueInfo,
+  kType,
+  kTensorType,
+  kElementOf,
+  kMapType,
+  kShape,
+  kDim,
+  kEntry,
+  kFunction,
 };
 
 struct Field {

@@ -45,14 +45,16 @@ bool fuzz_plan(std::string_view json) {
   for (const graph::Graph& graph : graphs()) {
     const auto plan = partition::from_json(graph, json);
     if (!plan) {
-      require(plan.error().code == Code::kInvalidPlan, "a bad plan is blamed on something else: " + plan.error().message);
+      require(plan.error().code == Code::kInvalidPlan,
+              "a bad plan is blamed on something else: " + plan.error().message);
       require(!plan.error().message.empty(), "an error without a text");
       continue;
     }
     accepted = true;
     const std::string text = partition::to_json(graph, *plan);
     const auto again = partition::from_json(graph, text);
-    require(static_cast<bool>(again), "a plan is written and cannot be read back: " + (again ? "" : again.error().message));
+    require(static_cast<bool>(again),
+            "a plan is written and cannot be read back: " + (again ? "" : again.error().message));
     require(partition::to_json(graph, *again) == text, "a plan is another when read back");
     require(!partition::to_text(graph, *plan).empty(), "a plan without a text");
     partition::tensors_json(graph, *plan, {});
@@ -97,8 +99,10 @@ std::string mutate_plan(std::string_view text, uint32_t seed, const MutateBytes&
       case 0: value = numbers[below(std::size(numbers))]; break;
       case 1: value = nlohmann::json(*values[below(values.size())]); break;
       case 2:
-        if (value.is_array() && !value.empty()) value.erase(below(value.size()));
-        else if (value.is_object() && !value.empty()) value.erase(std::next(value.begin(), static_cast<std::ptrdiff_t>(below(value.size()))));
+        if (value.is_array() && !value.empty())
+          value.erase(below(value.size()));
+        else if (value.is_object() && !value.empty())
+          value.erase(std::next(value.begin(), static_cast<std::ptrdiff_t>(below(value.size()))));
         break;
       case 3:
         if (value.is_array() && !value.empty()) value.push_back(nlohmann::json(value[below(value.size())]));
@@ -107,9 +111,12 @@ std::string mutate_plan(std::string_view text, uint32_t seed, const MutateBytes&
         if (value.is_array() && value.size() > 1) std::swap(value[below(value.size())], value[below(value.size())]);
         break;
       case 5:
-        if (value.is_number_integer()) value = value.get<int64_t>() ^ (int64_t{1} << below(6));
-        else if (value.is_boolean()) value = !value.get<bool>();
-        else if (value.is_number()) value = below(2) == 0 ? 1e308 : 0.5;
+        if (value.is_number_integer())
+          value = value.get<int64_t>() ^ (int64_t{1} << below(6));
+        else if (value.is_boolean())
+          value = !value.get<bool>();
+        else if (value.is_number())
+          value = below(2) == 0 ? 1e308 : 0.5;
         break;
       case 6:
         if (value.is_string()) {

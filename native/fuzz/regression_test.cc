@@ -1,5 +1,5 @@
-// The fuzzers' seeds and every finding so far, through the same targets in every preset. Files of corpus/<target>/ that are
-// not seeds are findings: put there what ./plx fuzz found, under a name that says what it was.
+// The fuzzers' seeds and every finding so far, through the same targets in every preset. Files of corpus/<target>/ that
+// are not seeds are findings: put there what ./plx fuzz found, under a name that says what it was.
 #include <gtest/gtest.h>
 
 #include <cstdlib>

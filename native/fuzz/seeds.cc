@@ -23,9 +23,13 @@ std::string everything() {
   m.imports("local", 1).imports("com.microsoft", 1).metadata("k", "v");
   m.function(function_bytes("local", "Twice", {"p"}, {"q"}, {node_bytes("Add", {"p", "p"}, {"q"})}, 17));
   m.input("x", kFloat, {"n", 2}).input("c", kBool, {}).input("list", sequence_of(tensor_type(kFloat)));
-  m.input("o", optional_of(tensor_type(kFloat, {2}))).input("map", map_of(kInt, tensor_type(kFloat))).input("default", kFloat, {2});
-  m.initializer("w", TensorBytes(kFloat, {2}).floats({1, 2})).initializer("default", TensorBytes(kFloat, {2}).floats({1, 2}, false));
-  m.initializer("shape", TensorBytes(kInt, {2}).int64s({-1, 2})).initializer("text", TensorBytes(kText, {1}).strings({"s"}));
+  m.input("o", optional_of(tensor_type(kFloat, {2})))
+      .input("map", map_of(kInt, tensor_type(kFloat)))
+      .input("default", kFloat, {2});
+  m.initializer("w", TensorBytes(kFloat, {2}).floats({1, 2}))
+      .initializer("default", TensorBytes(kFloat, {2}).floats({1, 2}, false));
+  m.initializer("shape", TensorBytes(kInt, {2}).int64s({-1, 2}))
+      .initializer("text", TensorBytes(kText, {1}).strings({"s"}));
   m.initializer("h", TensorBytes(graph::ElementType::kInt4, {3}).int32s({1, 2}))
       .initializer("u", TensorBytes(graph::ElementType::kUint64, {1}).uint64s({7}))
       .initializer("d", TensorBytes(graph::ElementType::kFloat64, {1}).doubles({0.5}))
@@ -93,12 +97,15 @@ std::string voice_detector() {
   m.initializer("axis", tensor<int64_t>({1}, {1})).initializer("rate", tensor<int64_t>({}, {16000}));
   m.initializer("pads", tensor<int64_t>({6}, {0, 0, 2, 0, 0, 2})).initializer("zero", tensor<int64_t>({}, {0}));
   m.initializer("one", tensor<int64_t>({}, {1})).initializer("first", tensor<int64_t>({1}, {0}));
-  m.initializer("W", weights({1, 16, 4}, 7)).initializer("R", weights({1, 16, 4}, 8)).initializer("B", weights({1, 32}, 9));
+  m.initializer("W", weights({1, 16, 4}, 7))
+      .initializer("R", weights({1, 16, 4}, 8))
+      .initializer("B", weights({1, 32}, 9));
   m.node("Unsqueeze", {"input", "axis"}, {"wide"}).node("Pad", {"wide", "pads"}, {"padded"}, {attr("mode", "reflect")});
   m.node("Equal", {"sr", "rate"}, {"is16"});
   m.node("If", {"is16"}, {"features"}, {attr("then_branch", branch("k16", 3)), attr("else_branch", branch("k8", 5))});
   m.node("Transpose", {"features"}, {"seq"}, {attr("perm", Dims{2, 0, 1})});
-  m.node("Gather", {"state", "zero"}, {"h"}, {attr("axis", 0)}).node("Gather", {"state", "one"}, {"c"}, {attr("axis", 0)});
+  m.node("Gather", {"state", "zero"}, {"h"}, {attr("axis", 0)})
+      .node("Gather", {"state", "one"}, {"c"}, {attr("axis", 0)});
   m.node("Unsqueeze", {"h", "first"}, {"h0"}).node("Unsqueeze", {"c", "first"}, {"c0"});
   m.node("LSTM", {"seq", "W", "R", "B", "", "h0", "c0"}, {"all", "hn", "cn"}, {attr("hidden_size", 4)});
   m.node("Concat", {"hn", "cn"}, {"stateN"}, {attr("axis", 0)});
@@ -121,7 +128,9 @@ std::vector<Seed> import_seeds() {
           {"voice-detector", voice_detector()}};
 }
 
-std::vector<Seed> plan_models() { return {{"arms", arms()}, {"control-flow", control_flow()}, {"many-outputs", many_outputs()}}; }
+std::vector<Seed> plan_models() {
+  return {{"arms", arms()}, {"control-flow", control_flow()}, {"many-outputs", many_outputs()}};
+}
 
 std::vector<Seed> plan_seeds() {
   std::vector<Seed> seeds;

@@ -17,7 +17,8 @@ std::vector<Seed> import_seeds();
 std::vector<Seed> plan_models();
 std::vector<Seed> plan_seeds();
 
-// A model as voice detectors are built: a rate picks a branch, a length another inside it, and an LSTM hands its state on.
+// A model as voice detectors are built: a rate picks a branch, a length another inside it, and an LSTM hands its state
+// on.
 std::string voice_detector();
 
 }  // namespace plx::fuzz

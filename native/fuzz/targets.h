@@ -1,9 +1,9 @@
-// What the fuzzers feed, free of ONNX Runtime so that a run takes microseconds: the importer with everything that walks what
-// it accepts, and the reader of plans with its validator.
+// What the fuzzers feed, free of ONNX Runtime so that a run takes microseconds: the importer with everything that walks
+// what it accepts, and the reader of plans with its validator.
 //
-// Each target takes any bytes. What must never happen (a defect in Parallax, not bad input) is thrown as a Finding; what a
-// sanitizer finds, it reports itself. libFuzzer drives them (./plx fuzz), and a test of every preset runs the seeds and
-// all findings so far through them (regression_test.cc).
+// Each target takes any bytes. What must never happen (a defect in Parallax, not bad input) is thrown as a Finding;
+// what a sanitizer finds, it reports itself. libFuzzer drives them (./plx fuzz), and a test of every preset runs the
+// seeds and all findings so far through them (regression_test.cc).
 #pragma once
 
 #include <functional>

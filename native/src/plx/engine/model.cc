@@ -194,12 +194,14 @@ Result<std::shared_ptr<const schedule::Subject>> Model::optimised(bool for_devic
                                for_device ? ORT_ENABLE_EXTENDED : ORT_ENABLE_ALL, place_of_weights(*given_->graph));
     if (!graph) return graph.error();
     made = graph.take();
-    // Before IR version 4 every constant is an input too, and stays one in the saved graph when a pass has folded it away.
+    // Before IR version 4 every constant is an input too, and in the saved graph it stays one when a pass has folded it
+    // away.
     std::erase_if(made.inputs, [&](graph::ValueId id) {
       const graph::Value& value = made.values[id];
-      const auto& given = given_->graph->inputs;
+      const graph::Graph& given = *given_->graph;
       return value.consumers.empty() && !value.is_output &&
-             std::none_of(given.begin(), given.end(), [&](graph::ValueId g) { return given_->graph->values[g].name == value.name; });
+             std::none_of(given.inputs.begin(), given.inputs.end(),
+                          [&](graph::ValueId g) { return given.values[g].name == value.name; });
     });
   }
   const graph::Graph& graph = first ? made : *kept->graph;

@@ -449,13 +449,24 @@ TEST(Oddities, NothingButConstants) {
   schedule::testing::expect_plain_results(m.bytes(), {{noise({2}, 1)}});
 }
 
+// Sizes are guessed for a plan's estimates, and here the guess cannot be right.
+TEST(Oddities, OpenSizesThatMustNotBeOne) {
+  OnnxModel m;
+  m.input("x", kFloat, {"n", "m"}).output("y", kFloat, {"n", 3}).initializer("w", weights({4, 3}, 1));
+  m.node("Tanh", {"x"}, {"a"}).node("MatMul", {"a", "w"}, {"b"}).node("Exp", {"b"}, {"y"});
+  schedule::testing::expect_plain_results(m.bytes(), {{noise({2, 4}, 1)}});
+}
+
 // As exporters wrote them until 2018: every constant is an input as well, also those that passes fold away.
 TEST(Oddities, OldModelsWhoseConstantsAreInputs) {
   OnnxModel m(8, 3);
-  m.input("x", kFloat, {1, 2, 4, 4}).output("y", kFloat, {1, 2, 4, 4}).initializer("w", weights({2, 2, 1, 1}, 1)).input("w", kFloat, {2, 2, 1, 1});
+  m.input("x", kFloat, {1, 2, 4, 4}).output("y", kFloat, {1, 2, 4, 4});
+  m.initializer("w", weights({2, 2, 1, 1}, 1)).input("w", kFloat, {2, 2, 1, 1});
   for (const char* name : {"scale", "bias", "mean"}) m.initializer(name, weights({2}, 2)).input(name, kFloat, {2});
   m.initializer("var", tensor<float>({2}, {1, 2})).input("var", kFloat, {2});
-  m.node("Conv", {"x", "w"}, {"c"}).node("BatchNormalization", {"c", "scale", "bias", "mean", "var"}, {"b"}).node("Tanh", {"b"}, {"y"});
+  m.node("Conv", {"x", "w"}, {"c"})
+      .node("BatchNormalization", {"c", "scale", "bias", "mean", "var"}, {"b"})
+      .node("Tanh", {"b"}, {"y"});
   schedule::testing::expect_plain_results(m.bytes(), {{noise({1, 2, 4, 4}, 3)}});
 }
 

@@ -336,11 +336,15 @@ Result<Inferred> infer(const std::shared_ptr<Runtime>& runtime, const graph::Gra
   write.large_as_inputs = true;
   write.untyped_outputs = true;
   graph::Shapes inputs(graph.values.size());
+  std::vector<graph::ValueId> guessed;  // inputs with a size that neither the model nor the caller gives
   for (const graph::ValueId id : graph.inputs) {
     const graph::Type& type = graph.values[id].type;
     if (type.kind != graph::Kind::kTensor || !type.shape) continue;
     graph::Shape shape{.element = type.element, .dims = {}};
     const auto given = dims.find(id);
+    const bool open = std::any_of(type.shape->begin(), type.shape->end(),
+                                  [](const graph::Dim& dim) { return !dim.known(); });
+    if (open && given == dims.end()) guessed.push_back(id);
     for (size_t i = 0; i < type.shape->size(); ++i) {
       const graph::Dim& dim = (*type.shape)[i];
       shape.dims.push_back(given != dims.end() ? given->second[i] : dim.known() ? dim.size : fixed_size(settings, dim.symbol));
@@ -375,6 +379,18 @@ Result<Inferred> infer(const std::shared_ptr<Runtime>& runtime, const graph::Gra
   spec.prepack = false;
   spec.pool = false;
   auto session = make_session(runtime, spec);
+  if (!session && !guessed.empty()) {
+    // A guess that does not fit: a product may want 4 where 1 was tried. Without guesses less is known.
+    for (const graph::ValueId id : guessed) {
+      result.shapes[id].reset();
+      result.partial[id].reset();
+    }
+    write.input_shapes = &result.shapes;
+    part = graph::write_part(graph, nodes, graph.inputs, made, write);
+    part.bytes += rank_outputs(graph, doubtful);
+    spec.source.bytes = part.bytes;
+    session = make_session(runtime, spec);
+  }
   if (!session) return session.error();
 
   const TypeDescriber describer(api);
@@ -410,7 +426,8 @@ Result<Inferred> infer(const std::shared_ptr<Runtime>& runtime, const graph::Gra
     }
     result.types[id].kind = graph::Kind::kTensor;
     result.types[id].element = static_cast<graph::ElementType>(element);
-    // Sizes that the model declares inside may be wrong: ONNX Runtime overlooks that, but holds a unit's inputs to them.
+    // Sizes that the model declares inside may be wrong: ONNX Runtime overlooks that, but would hold a unit's inputs to
+    // them.
     result.types[id].proto = {};
     const bool known = std::all_of(sizes.begin(), sizes.end(), [](int64_t size) { return size >= 0; });
     if (known) result.shapes[id] = graph::Shape{.element = result.types[id].element, .dims = sizes};

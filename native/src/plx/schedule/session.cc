@@ -392,7 +392,7 @@ struct Session::Impl final : Executor::Work {
 
   Status run_unit(Step& step) {
     const auto& unit = compiled->units()[step.index];
-    if (unit.outputs.empty()) return {};  // nobody reads what it makes, and ONNX Runtime wants to be asked for something
+    if (unit.outputs.empty()) return {};  // nobody reads what it makes, and a run has to ask for something
     bool any_preset = false;
     for (size_t i = 0; i < unit.inputs.size(); ++i) step.inputs[i] = current[unit.inputs[i]];
     for (size_t i = 0; i < unit.outputs.size(); ++i) {
@@ -538,8 +538,8 @@ struct Session::Impl final : Executor::Work {
       return dims.size() == 1 || (dims.empty() && node.op_type == "Unsqueeze");
     };
     const auto no_list = [&](std::span<const int64_t> dims) {
-      return fail(Code::kRunFailed, node.op_type, " '", node.name, "' wants a list of numbers in '", value.name, "', which has the shape ",
-                  text(dims));
+      return fail(Code::kRunFailed, node.op_type, " '", node.name, "' wants a list of numbers in '", value.name,
+                  "', which has the shape ", text(dims));
     };
     if (value.initializer != graph::kNone) {
       const auto& init = compiled->subject().graph->initializers[value.initializer];
