@@ -95,9 +95,21 @@ final class Reference implements AutoCloseable {
             settings.apply(options);
             options.setSessionLogLevel(OrtLoggingLevel.ORT_LOGGING_LEVEL_FATAL);
             options.addConfigEntry("session.force_spinning_stop", "1");
-            return new Reference(environment, loader.load(environment, options));
+            return new Reference(environment, loader.load(environment, options)).checked(name);
         } catch (OrtException e) {
             throw failed("load " + name, e);
+        }
+    }
+
+    /** Refuses models with an optional among their outputs: without content it crashes ONNX Runtime's Java API. */
+    private Reference checked(String name) {
+        try {
+            session.getOutputInfo();
+            return this;
+        } catch (OrtException e) {  // of all types that there are it knows all but this one
+            close();
+            throw new BadInputException(name + " has an optional among its outputs, which ONNX Runtime's Java API cannot"
+                    + " hand out, so there is nothing to compare with; plx run works", e);
         }
     }
 

@@ -55,6 +55,10 @@ final class Runs {
     static void printReport(PrintStream out, Session session, int shown, int poolThreads) {
         Plan plan = session.plan();
         RunReport report = session.report();
+        if (report.units().isEmpty()) {
+            out.println("What ran: nothing; every output is a constant");
+            return;
+        }
         Map<String, Long> devices = new TreeMap<>();
         report.units().forEach(u -> devices.merge(u.device(), u.durationNs(), Long::sum));
         out.println("What ran: " + Text.count(report.units().size(), "unit") + " on "

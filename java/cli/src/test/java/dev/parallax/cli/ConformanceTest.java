@@ -170,7 +170,7 @@ class ConformanceTest {
                         for (Sample sample : samples) {
                             String difference = difference(model, session, sample, plain);
                             if (!difference.isEmpty() && wrong.isEmpty()) {
-                                wrong = "units " + cut + ", " + policy.getKey() + ", " + difference;
+                                wrong = "units " + ModelArguments.UnitsConverter.text(cut) + ", " + policy.getKey() + ", " + difference;
                             }
                         }
                     }
@@ -247,8 +247,9 @@ class ConformanceTest {
         ByteArrayOutputStream bytes = new ByteArrayOutputStream();
         PrintStream out = new PrintStream(bytes, true, StandardCharsets.UTF_8);
         out.println("ONNX's backend tests: " + outcomes.size() + " models of " + DATA);
-        out.println("ONNX Runtime " + version + " plain, and Parallax with units " + CUTS + " under the policies "
-                + String.join(", ", POLICIES.keySet()));
+        out.println("ONNX Runtime " + version + " plain, and Parallax cut into "
+                + String.join(", ", CUTS.stream().map(ModelArguments.UnitsConverter::text).toList())
+                + " under the policies " + String.join(", ", POLICIES.keySet()));
         out.println("Passed: expected type and shape, and values within rtol " + RTOL + ", atol " + ATOL);
         Text.Table groups = new Text.Table("group", ">models", ">passed by ONNX Runtime", ">of them by Parallax");
         Map<String, int[]> counts = new TreeMap<>();

@@ -82,7 +82,7 @@ class ValuesTest {
     @Test
     void whatCannotBeComparedIsSaid() throws IOException {
         Plx optional = Plx.run("compare", model(true), "--units", "nodes", "--runs", 0);
-        assertTrue(optional.isOneLineError("output maybe is an optional"), optional::toString);
+        assertTrue(optional.isOneLineError("values.onnx has an optional among its outputs"), optional::toString);
         Path path = lengths();
         for (String command : List.of("run", "compare")) {
             Plx plx = Plx.run(command, path);
@@ -109,6 +109,17 @@ class ValuesTest {
                 .with(Onnx.TENSOR_RAW, ByteString.copyFrom(new byte[4]));
         return Files.write(folder.resolve("list.pb"),
                 Message.EMPTY.with(2, 1).with(3, List.of(floats, scalar)).toByteArray());
+    }
+
+    @Test
+    void outputsThatAreConstantsNeedNoRun() throws IOException {
+        Path constant = Files.write(folder.resolve("constant.onnx"), new OnnxFile()
+                .constant("y", Tensor.of(new float[] {3}, 1)).output("y", ElementType.FLOAT32, 1).build());
+        for (String units : List.of("branches", "nodes", "mixed")) {
+            Plx plx = Plx.run("run", constant, "--units", units);
+            assertEquals(0, plx.status(), plx::toString);
+            assertTrue(plx.out().contains("What ran: nothing; every output is a constant"), plx::toString);
+        }
     }
 
     @Test
