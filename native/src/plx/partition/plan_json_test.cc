@@ -5,6 +5,7 @@
 #include <set>
 #include <string>
 
+#include "plx/base/text.h"
 #include "plx/partition/graph_builder.h"
 #include "plx/partition/plan.h"
 
@@ -154,7 +155,7 @@ TEST(PlanJson, NamesThatAreNotUtf8DoNotMatter) {
   const std::string text = to_json(g.graph, *plan);
   EXPECT_TRUE(json::accept(text));
   EXPECT_TRUE(from_json(g.graph, text));
-  EXPECT_TRUE(json::accept("\"" + std::string(to_text(g.graph, *plan).substr(0, 12)) + "\""));
+  EXPECT_TRUE(is_utf8(to_text(g.graph, *plan)));
 }
 
 TEST(PlanJson, ErrorsNameThePlace) {
@@ -203,8 +204,8 @@ TEST(PlanJson, ErrorsNameThePlace) {
 TEST(PlanJson, DeepNestingIsAnErrorLikeAnyOther) {
   const Built g = graph();
   const std::string open(200000, '[');
-  EXPECT_NE(error_of(g, open).find("plan is not JSON"), std::string::npos);
-  EXPECT_EQ(error_of(g, open + std::string(200000, ']')), "plan: top level: expected an object, found array");
+  EXPECT_EQ(error_of(g, open), "plan: is nested more than 16 deep");
+  EXPECT_EQ(error_of(g, open + std::string(200000, ']')), "plan: is nested more than 16 deep");
 }
 
 // Every prefix, and thousands of random edits, some of whole numbers: an error or a valid plan, never anything else.
