@@ -265,7 +265,7 @@ class LifecycleTest {
                     Thread.yield();
                 }
             });
-            for (int i = 0; i < 2000; i++) {
+            for (int i = 0; i < 500; i++) {
                 session.run();  // nobody stops this one
             }
             over.set(true);
@@ -285,7 +285,7 @@ class LifecycleTest {
                 boolean stopped = t % 2 == 0;
                 tasks.add(() -> {
                     try (Session session = session(place)) {
-                        for (int i = 0; i < 30; i++) {
+                        for (int i = 0; i < 10; i++) {
                             if (stopped) {
                                 session.input("times").copyFrom(new long[] {ENDLESS});
                                 assertEquals(Reason.TIME_LIMIT, assertThrows(RunStoppedException.class,
