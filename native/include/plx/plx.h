@@ -289,7 +289,7 @@ typedef struct plx_run_info {
   size_t struct_size;
   /* Changes whenever an output's address, shape or type differs from the previous run's. */
   uint64_t outputs_generation;
-  /* 0 before a run. Who wants this very run to stop, whether it has begun yet or not, raises it (any thread, atomically)
+  /* 0 before a run. Who wants this very run to stop, whether it has begun or not, raises it (any thread, atomically)
    * and then calls plx_session_cancel. It is read when the run begins. */
   int32_t stop;
   int32_t reserved; /* 0 */
@@ -332,11 +332,11 @@ PLX_API plx_status* plx_session_output_value(plx_session* session, size_t index,
  *  "arena_bytes":..,
  *  "planned_bytes":..,"one_buffer_per_tensor_bytes":..,"lower_bound_bytes":..,"aliases":3,
  *  "shapes_cached":1,"shape_hits":2,"shape_misses":1,"shape_evictions":0,"shapes_planned":1,"sizing_ns":90000}
- * Of all runs so far, shape_hits began at input shapes that were known and shape_misses did not; sizing_ns is what shapes
- * cost beside the runs: looking them up, recording, planning and placing them. */
+ * Of all runs so far, shape_hits began at input shapes that were known and shape_misses did not; sizing_ns is what
+ * shapes cost beside the runs: looking them up, recording, planning and placing them. */
 PLX_API plx_status* plx_session_report_json(plx_session* session, plx_text** out_text);
-/* Asks a run in progress to stop at the next unit or operator, also inside loops; it then fails with PLX_RUN_FAILED, and
- * the next run starts afresh. A run whose last operator has ended succeeds. Between runs it does nothing: see
+/* Asks a run in progress to stop at the next unit or operator, also inside loops; it then fails with PLX_RUN_FAILED,
+ * and the next run starts afresh. A run whose last operator has ended succeeds. Between runs it does nothing: see
  * plx_run_info.stop for requests that must not come too early, such as those of a time limit. Any thread. */
 PLX_API void plx_session_cancel(plx_session* session);
 

@@ -133,7 +133,7 @@ TEST_P(Cancel, OfOneRunIsHeardHoweverEarlyItComes) {
   const auto session = loaded.session(GetParam());
   must(bind(*session, 0, x_));
   must(bind(*session, 1, condition_));
-  for (int round = 0; round < 30; ++round) {
+  for (int round = 0; round < 12; ++round) {
     must(bind(*session, 2, endless_));
     int32_t stop = 0;
     std::thread canceller([&] {

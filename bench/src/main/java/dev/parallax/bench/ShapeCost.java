@@ -21,7 +21,7 @@ import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 
-/** {@code bench/shapes}: what input shapes that were never seen cost, and those that were, beside plain ONNX Runtime. */
+/** {@code bench/shapes}: what input shapes cost that were never seen, and those that were. */
 @Command(name = "bench/shapes", usageHelpWidth = 100,
         description = "What input shapes that were never seen cost, and those that were: for every model, cut into"
                 + " branches and into nodes, by turns with plain ONNX Runtime.",

@@ -30,10 +30,10 @@ final class Soak implements Callable<Integer> {
     private static final int SETTLED = 500;
     /**
      * What keeps Java's own memory from growing meanwhile: a heap that is there from the start, the simplest collector,
-     * the simpler compiler.
+     * and no compiler, which has work for thousands of cycles.
      */
-    private static final List<String> FIXED = List.of("-Xms32m", "-Xmx32m", "-XX:+AlwaysPreTouch", "-XX:+UseSerialGC",
-            "-XX:TieredStopAtLevel=1", "-XX:ReservedCodeCacheSize=16m");
+    private static final List<String> FIXED =
+            List.of("-Xms32m", "-Xmx32m", "-XX:+AlwaysPreTouch", "-XX:+UseSerialGC", "-Xint");
     private static final MethodHandle MALLOC_TRIM = Linker.nativeLinker().downcallHandle(
             Linker.nativeLinker().defaultLookup().find("malloc_trim").orElseThrow(),
             FunctionDescriptor.of(ValueLayout.JAVA_INT, ValueLayout.JAVA_LONG));

@@ -535,7 +535,7 @@ public final class Session implements AutoCloseable {
         checkOpen();
         synchronized (pointerLock) {
             if (running) {
-                throw new IllegalStateException("this session is about to run and asks its policy, which cannot run it");
+                throw new IllegalStateException("this session asks its policy before a run; that cannot run it");
             }
             running = true;
             stopped = null;

@@ -23,6 +23,7 @@ import java.util.concurrent.Future;
 import java.util.concurrent.ThreadLocalRandom;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -233,31 +234,29 @@ class LifecycleTest {
             session.input("times").copyFrom(new long[] {20});
             AtomicBoolean over = new AtomicBoolean();
             CompletableFuture<Thread> victim = new CompletableFuture<>();
-            Future<Integer> interrupted = threads.submit(() -> {
+            AtomicInteger interruptions = new AtomicInteger();
+            AtomicInteger limits = new AtomicInteger();
+            Future<?> interrupted = threads.submit(() -> {
                 victim.complete(Thread.currentThread());
-                int stops = 0;
                 while (!over.get()) {
                     try {
                         session.run();
                     } catch (RunStoppedException e) {
                         assertEquals(Reason.INTERRUPTED, e.reason());
-                        stops++;
+                        interruptions.incrementAndGet();
                     }
                     Thread.interrupted();
                 }
-                return stops;
             });
-            Future<Integer> limited = threads.submit(() -> {
-                int stops = 0;
+            Future<?> limited = threads.submit(() -> {
                 while (!over.get()) {
                     try {
                         session.run(Duration.ofNanos(ThreadLocalRandom.current().nextInt(1, 300_000)));
                     } catch (RunStoppedException e) {
                         assertEquals(Reason.TIME_LIMIT, e.reason());
-                        stops++;
+                        limits.incrementAndGet();
                     }
                 }
-                return stops;
             });
             Future<?> interrupting = threads.submit(() -> {
                 while (!over.get()) {
@@ -265,12 +264,17 @@ class LifecycleTest {
                     Thread.yield();
                 }
             });
-            for (int i = 0; i < 2000; i++) {
-                session.run();  // nobody stops this one
+            long late = System.nanoTime() + TimeUnit.SECONDS.toNanos(60);  // a busy machine may take its time
+            try {
+                for (int i = 0; i < 500 || interruptions.get() < 10 || limits.get() < 10; i++) {
+                    session.run();  // nobody stops this one
+                    assertTrue(System.nanoTime() < late, interruptions + " interruptions, " + limits + " limits met");
+                }
+            } finally {
+                over.set(true);
             }
-            over.set(true);
-            assertTrue(interrupted.get() > 0, "no run was interrupted");
-            assertTrue(limited.get() > 0, "no run met its limit");
+            interrupted.get();
+            limited.get();
             interrupting.get();
             assertRunsRight(session);
         }
@@ -285,7 +289,7 @@ class LifecycleTest {
                 boolean stopped = t % 2 == 0;
                 tasks.add(() -> {
                     try (Session session = session(place)) {
-                        for (int i = 0; i < 30; i++) {
+                        for (int i = 0; i < 10; i++) {
                             if (stopped) {
                                 session.input("times").copyFrom(new long[] {ENDLESS});
                                 assertEquals(Reason.TIME_LIMIT, assertThrows(RunStoppedException.class,

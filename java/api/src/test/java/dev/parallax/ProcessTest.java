@@ -144,7 +144,7 @@ class ProcessTest {
                 double seconds = (System.nanoTime() - start) / 1e9;
                 assertEquals("", output.lines().collect(Collectors.joining("\n")));
                 assertEquals(status, process.exitValue());
-                assertTrue(seconds < 10, seconds + " s");  // in truth a third of one, on a machine with nothing else to do
+                assertTrue(seconds < 10, seconds + " s");  // a third of one, where nothing else is to do
             } finally {
                 process.destroyForcibly();
             }
