@@ -11,7 +11,8 @@ run_tools=(
   /usr/include/protozero/pbf_message.hpp:libprotozero-dev
   /usr/include/nlohmann/json.hpp:nlohmann-json3-dev
 )
-# What the tests take beyond that: googletest as source, ONNX's own tests, and on x86_64 the cross compiler and the emulator.
+# What the tests take beyond that: googletest as source, ONNX's own tests, and on x86_64 the cross compiler and the
+# emulator.
 test_tools=(
   "${run_tools[@]}"
   /usr/src/googletest/googletest/src/gtest-all.cc:googletest

@@ -33,20 +33,34 @@ Layer outermost(std::string_view proto) {
     }
     protozero::pbf_reader body(reader.get_view());
     switch (tag) {
-      case onnx::TypeProto::kTensor: layer.kind = Kind::kTensor; break;
-      case onnx::TypeProto::kSequence: layer.kind = Kind::kSequence; break;
-      case onnx::TypeProto::kMap: layer.kind = Kind::kMap; break;
-      case onnx::TypeProto::kSparseTensor: layer.kind = Kind::kSparseTensor; break;
-      case onnx::TypeProto::kOptional: layer.kind = Kind::kOptional; break;
-      default: continue;
+      case onnx::TypeProto::kTensor:
+        layer.kind = Kind::kTensor;
+        break;
+      case onnx::TypeProto::kSequence:
+        layer.kind = Kind::kSequence;
+        break;
+      case onnx::TypeProto::kMap:
+        layer.kind = Kind::kMap;
+        break;
+      case onnx::TypeProto::kSparseTensor:
+        layer.kind = Kind::kSparseTensor;
+        break;
+      case onnx::TypeProto::kOptional:
+        layer.kind = Kind::kOptional;
+        break;
+      default:
+        continue;
     }
-    // Field 1 is a number for a tensor's elements and a map's keys, and a type for a sequence's elements and an optional's
-    // content; field 2 a map's values.
+    // Field 1 is a number for a tensor's elements and a map's keys, and a type for a sequence's elements and an
+    // optional's content; field 2 a map's values.
     while (body.next()) {
       const auto field = body.tag();
-      if (field == 1 && body.wire_type() == onnx::kVarint) layer.element = static_cast<ElementType>(body.get_int32());
-      else if (body.wire_type() == onnx::kBytes && (field == 1 || (field == 2 && layer.kind == Kind::kMap))) layer.inner = onnx::view(body.get_view());
-      else body.skip();
+      if (field == 1 && body.wire_type() == onnx::kVarint)
+        layer.element = static_cast<ElementType>(body.get_int32());
+      else if (body.wire_type() == onnx::kBytes && (field == 1 || (field == 2 && layer.kind == Kind::kMap)))
+        layer.inner = onnx::view(body.get_view());
+      else
+        body.skip();
     }
   }
   return layer;
@@ -57,7 +71,6 @@ std::string dims_text(std::span<const int64_t> dims) {
   for (size_t i = 0; i < dims.size(); ++i) out += (i == 0 ? "" : ",") + std::to_string(dims[i]);
   return out + "]";
 }
-
 
 // The output of a model that is one node without inputs.
 Result<Value> output_of(const std::shared_ptr<Runtime>& runtime, const char* op_type, const std::string& attribute,
@@ -93,7 +106,9 @@ Result<Value> output_of(const std::shared_ptr<Runtime>& runtime, const char* op_
   const char* name = "value";
   OrtValue* value = nullptr;
   if (auto s = runtime->check(runtime->api().Run(session->get(), nullptr, nullptr, nullptr, 0, &name, 1, &value),
-                              "cannot run " + spec.source.name); !s) return s.error();
+                              "cannot run " + spec.source.name);
+      !s)
+    return s.error();
   return Value(runtime, value, runtime->api().ReleaseValue);
 }
 
@@ -106,14 +121,18 @@ class Maker {
     if (layer.kind == Kind::kOptional) {
       return content.kind == Content::Kind::kNone ? none(type, layer) : make(content, layer.inner);
     }
-    const bool fits = (content.kind == Content::Kind::kTensor && layer.kind == Kind::kTensor && layer.element == content.element) ||
-                      (content.kind == Content::Kind::kSequence && layer.kind == Kind::kSequence) ||
-                      (content.kind == Content::Kind::kMap && layer.kind == Kind::kMap);
+    const bool fits =
+        (content.kind == Content::Kind::kTensor && layer.kind == Kind::kTensor && layer.element == content.element) ||
+        (content.kind == Content::Kind::kSequence && layer.kind == Kind::kSequence) ||
+        (content.kind == Content::Kind::kMap && layer.kind == Kind::kMap);
     if (!fits) return fail(Code::kInvalidArgument, "wants ", type_text(type), ", not ", text(content));
     switch (content.kind) {
-      case Content::Kind::kTensor: return tensor(content);
-      case Content::Kind::kSequence: return sequence(content, type, layer);
-      default: return map(content, layer);
+      case Content::Kind::kTensor:
+        return tensor(content);
+      case Content::Kind::kSequence:
+        return sequence(content, type, layer);
+      default:
+        return map(content, layer);
     }
   }
 
@@ -141,7 +160,9 @@ class Maker {
     for (size_t i = 0; i < content.strings.size(); ++i) {
       const std::string& string = content.strings[i];
       char* place = nullptr;
-      if (auto s = runtime_->check(api_.GetResizedStringTensorElementBuffer(raw, i, string.size(), &place), "cannot fill a string tensor"); !s) {
+      if (auto s = runtime_->check(api_.GetResizedStringTensorElementBuffer(raw, i, string.size(), &place),
+                                   "cannot fill a string tensor");
+          !s) {
         return s.error();
       }
       if (!string.empty()) std::memcpy(place, string.data(), string.size());
@@ -158,7 +179,8 @@ class Maker {
     if (content.parts.empty()) {
       const Layer element = outermost(layer.inner);
       if (element.kind != Kind::kTensor) {
-        return fail(Code::kUnsupported, "wants ", type_text(type), ", of which ONNX Runtime can be given none that is empty");
+        return fail(Code::kUnsupported, "wants ", type_text(type),
+                    ", of which ONNX Runtime can be given none that is empty");
       }
       std::string attribute;
       protozero::pbf_writer writer{attribute};
@@ -183,8 +205,8 @@ class Maker {
     const Content& given_keys = *content.parts[0];
     const Content& given_values = *content.parts[1];
     if (given_keys.element != layer.element || values.kind != Kind::kTensor || given_values.element != values.element) {
-      return fail(Code::kInvalidArgument, "wants a map from ", graph::element_type_name(layer.element), " to ", type_text(layer.inner),
-                  ", not one from ", text(given_keys), " to ", text(given_values));
+      return fail(Code::kInvalidArgument, "wants a map from ", graph::element_type_name(layer.element), " to ",
+                  type_text(layer.inner), ", not one from ", text(given_keys), " to ", text(given_values));
     }
     auto keys_value = tensor(given_keys);
     if (!keys_value) return keys_value;
@@ -211,10 +233,16 @@ class Reader {
     ONNXType type = ONNX_TYPE_UNKNOWN;
     if (auto s = check(api_.GetValueType(value, &type)); !s) return s.error();
     switch (type) {
-      case ONNX_TYPE_TENSOR: return tensor(value);
-      case ONNX_TYPE_SEQUENCE: content.kind = Content::Kind::kSequence; break;
-      case ONNX_TYPE_MAP: content.kind = Content::Kind::kMap; break;
-      default: return fail(Code::kUnsupported, "is neither tensor, sequence nor map, and nothing else can be read");
+      case ONNX_TYPE_TENSOR:
+        return tensor(value);
+      case ONNX_TYPE_SEQUENCE:
+        content.kind = Content::Kind::kSequence;
+        break;
+      case ONNX_TYPE_MAP:
+        content.kind = Content::Kind::kMap;
+        break;
+      default:
+        return fail(Code::kUnsupported, "is neither tensor, sequence nor map, and nothing else can be read");
     }
     // A map has two parts, whatever its size: its keys and its values.
     size_t count = 2;
@@ -260,7 +288,9 @@ class Reader {
       return content;
     }
     const auto bytes = graph::tensor_bytes(content.element, content.dims);
-    if (!bytes) return fail(Code::kUnsupported, "holds elements of ONNX type ", static_cast<int>(element), ", which are not known here");
+    if (!bytes)
+      return fail(Code::kUnsupported, "holds elements of ONNX type ", static_cast<int>(element),
+                  ", which are not known here");
     void* data = nullptr;
     if (auto s = check(api_.GetTensorMutableData(const_cast<OrtValue*>(value), &data)); !s) return s.error();
     if (*bytes != 0) content.bytes.assign(static_cast<const char*>(data), *bytes);
@@ -287,7 +317,8 @@ Result<Content> string_tensor(std::span<const int64_t> dims, std::string_view by
   content.dims.assign(dims.begin(), dims.end());
   for (uint64_t i = 0; i < count; ++i) {
     const size_t end = i + 1 < count ? offsets[i + 1] : bytes.size();
-    if (offsets[i] > end || end > bytes.size()) return fail(Code::kInvalidArgument, "the strings have offsets out of order");
+    if (offsets[i] > end || end > bytes.size())
+      return fail(Code::kInvalidArgument, "the strings have offsets out of order");
     content.strings.emplace_back(bytes.substr(offsets[i], end - offsets[i]));
   }
   return content;
@@ -295,10 +326,14 @@ Result<Content> string_tensor(std::span<const int64_t> dims, std::string_view by
 
 std::string text(const Content& content) {
   switch (content.kind) {
-    case Content::Kind::kNone: return "none";
-    case Content::Kind::kTensor: return graph::element_type_name(content.element) + dims_text(content.dims);
-    case Content::Kind::kSequence: return "a sequence of " + std::to_string(content.parts.size());
-    case Content::Kind::kMap: return "a map";
+    case Content::Kind::kNone:
+      return "none";
+    case Content::Kind::kTensor:
+      return graph::element_type_name(content.element) + dims_text(content.dims);
+    case Content::Kind::kSequence:
+      return "a sequence of " + std::to_string(content.parts.size());
+    case Content::Kind::kMap:
+      return "a map";
   }
   return "";
 }
@@ -306,11 +341,15 @@ std::string text(const Content& content) {
 std::string type_text(std::string_view type_proto) {
   const Layer layer = outermost(type_proto);
   switch (layer.kind) {
-    case Kind::kTensor: return graph::element_type_name(layer.element);
-    case Kind::kMap: return std::string("map(") + graph::element_type_name(layer.element) + "," + type_text(layer.inner) + ")";
+    case Kind::kTensor:
+      return graph::element_type_name(layer.element);
+    case Kind::kMap:
+      return std::string("map(") + graph::element_type_name(layer.element) + "," + type_text(layer.inner) + ")";
     case Kind::kSequence:
-    case Kind::kOptional: return std::string(graph::kind_name(layer.kind)) + "(" + type_text(layer.inner) + ")";
-    default: return graph::kind_name(layer.kind);
+    case Kind::kOptional:
+      return std::string(graph::kind_name(layer.kind)) + "(" + type_text(layer.inner) + ")";
+    default:
+      return graph::kind_name(layer.kind);
   }
 }
 
@@ -318,6 +357,8 @@ Result<Value> make_value(const std::shared_ptr<Runtime>& runtime, const Content&
   return Maker(runtime).make(content, type_proto);
 }
 
-Result<Content> read_value(const std::shared_ptr<Runtime>& runtime, const OrtValue* value) { return Reader(runtime).read(value); }
+Result<Content> read_value(const std::shared_ptr<Runtime>& runtime, const OrtValue* value) {
+  return Reader(runtime).read(value);
+}
 
 }  // namespace plx::ort

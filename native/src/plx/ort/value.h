@@ -1,8 +1,9 @@
 // Values of every kind as plain data, and ONNX Runtime's values made from them and read into them.
 //
-// A model may take and give sequences, maps and optionals besides tensors. ONNX Runtime's C interface builds the first two
-// from their parts but has no call for an empty sequence or for an optional without content; those are had as outputs of
-// one-node models (SequenceEmpty, Optional). An optional with content is its content, as in ONNX Runtime itself.
+// A model may take and give sequences, maps and optionals besides tensors. ONNX Runtime's C interface builds the first
+// two from their parts but has no call for an empty sequence or for an optional without content; those are had as
+// outputs of one-node models (SequenceEmpty, Optional). An optional with content is its content, as in ONNX Runtime
+// itself.
 //
 // Everything is copied, both ways: such values are lists of small tensors, and ONNX Runtime copies them again.
 //

@@ -367,8 +367,8 @@ public final class Session implements AutoCloseable {
      *
      * @param name name of an output
      * @return the content
-     * @throws ParallaxException INVALID_ARGUMENT for an unknown name; UNSUPPORTED for an output that is no tensor, which
-     *     {@link #outputValue} gives
+     * @throws ParallaxException INVALID_ARGUMENT for an unknown name; UNSUPPORTED for an output that is no tensor,
+     *     which {@link #outputValue} gives
      * @throws IllegalStateException if nothing has run yet, the last run failed, or an output was bound since
      */
     public Tensor output(String name) {
@@ -376,8 +376,8 @@ public final class Session implements AutoCloseable {
             return tensor;
         }
         ValueInfo info = outputs[Names.find(model.outputs(), name, "output")].info;
-        throw new ParallaxException(ErrorCode.UNSUPPORTED, "output " + info + " is no tensor; read it with outputValue(\""
-                + name + "\")");
+        throw new ParallaxException(ErrorCode.UNSUPPORTED, "output " + info
+                + " is no tensor; read it with outputValue(\"" + name + "\")");
     }
 
     /**

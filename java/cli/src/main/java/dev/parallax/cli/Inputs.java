@@ -22,8 +22,8 @@ import java.util.Locale;
 import java.util.Map;
 
 /**
- * The inputs of a run: read from .npy files, or .pb files of ONNX's own, or made from a seed, the same bytes for the same seed, name, type and
- * shape.
+ * The inputs of a run: read from .npy files, or .pb files of ONNX's own, or made from a seed, the same bytes for the
+ * same seed, name, type and shape.
  *
  * <p>Seeded values are such that models can work with them: floats are normal with mean 0 and deviation 1; masks (names
  * with "mask") are ones; types (names with "type", as in token_type_ids) zeros; positions (names with "position") count

@@ -108,8 +108,8 @@ final class Reference implements AutoCloseable {
             return this;
         } catch (OrtException e) {  // of all types that there are it knows all but this one
             close();
-            throw new BadInputException(name + " has an optional among its outputs, which ONNX Runtime's Java API cannot"
-                    + " hand out, so there is nothing to compare with; plx run works", e);
+            throw new BadInputException(name + " has an optional among its outputs, which ONNX Runtime's Java API"
+                    + " cannot hand out, so there is nothing to compare with; plx run works", e);
         }
     }
 

@@ -44,8 +44,8 @@ import org.junit.jupiter.api.Test;
  * Runtime refuses it has to refuse in an orderly way or run. Models whose runs by ONNX Runtime differ draw random
  * numbers: of them type and shape are compared.
  *
- * <p>The long form (see {@link Ways}) has every cut but the measured one. {@code PLX_ONNX_TESTDATA} names another folder
- * of such tests.
+ * <p>The long form (see {@link Ways}) has every cut but the measured one. {@code PLX_ONNX_TESTDATA} names another
+ * folder of such tests.
  */
 class ConformanceTest {
     private static final Path DATA = Path.of(System.getenv().getOrDefault("PLX_ONNX_TESTDATA",
@@ -170,7 +170,8 @@ class ConformanceTest {
                         for (Sample sample : samples) {
                             String difference = difference(model, session, sample, plain);
                             if (!difference.isEmpty() && wrong.isEmpty()) {
-                                wrong = "units " + ModelArguments.UnitsConverter.text(cut) + ", " + policy.getKey() + ", " + difference;
+                                wrong = "units " + ModelArguments.UnitsConverter.text(cut) + ", " + policy.getKey() + ", "
+                                        + difference;
                             }
                         }
                     }

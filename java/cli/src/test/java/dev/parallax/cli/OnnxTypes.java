@@ -6,7 +6,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 
-/** TypeProtos: made, and read from a model's inputs; and the models that give values of a type which nothing else gives. */
+/** TypeProtos: made, and read from a model's inputs; and models that give values which nothing else gives. */
 final class OnnxTypes {
     private static final int VALUE_TYPE = 2;
     private static final int SEQUENCE = 4;

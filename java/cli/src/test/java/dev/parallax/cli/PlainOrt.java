@@ -213,7 +213,8 @@ final class PlainOrt {
             case Value.Sequence s when s.elements().isEmpty() -> emptySequence(call, OnnxTypes.content(type));
             case Value.Sequence s -> make(call, SEQUENCE, s.elements().stream()
                     .map(e -> toOrt(call, e, OnnxTypes.element(OnnxTypes.content(type)))).toList());
-            case Value.Mapping m -> make(call, MAP, List.of(toOrt(call, m.keys(), null), toOrt(call, m.values(), null)));
+            case Value.Mapping m -> make(call, MAP,
+                    List.of(toOrt(call, m.keys(), null), toOrt(call, m.values(), null)));
             case Tensor t -> {
                 long[] shape = t.shape();
                 MemorySegment tensor = owned(call, RELEASE_VALUE, pointer(call, CREATE_TENSOR_AS_ORT_VALUE, allocator,

@@ -86,7 +86,8 @@ class ValuesTest {
         Path path = lengths();
         for (String command : List.of("run", "compare")) {
             Plx plx = Plx.run(command, path);
-            assertTrue(plx.isOneLineError("input list is a sequence, of which there are no seeded values"), plx::toString);
+            assertTrue(plx.isOneLineError("input list is a sequence, of which there are no seeded values"),
+                    plx::toString);
             assertTrue(plx.err().contains("--input list=input_0.pb"), plx::toString);
         }
         Plx compare = Plx.run("compare", path, "--input", "list=" + twoTensors());
