@@ -535,7 +535,7 @@ struct Session::Impl final : Executor::Work {
     const graph::Value& value = compiled->subject().graph->values[id];
     // As strict as ONNX Runtime's kernels.
     const auto is_list = [&](std::span<const int64_t> dims) {
-      return dims.size() == 1 || (dims.empty() && node.op_type == "Unsqueeze");
+      return dims.size() == 1 || (dims.empty() && node.op_type != "Reshape");
     };
     const auto no_list = [&](std::span<const int64_t> dims) {
       return fail(Code::kRunFailed, node.op_type, " '", node.name, "' wants a list of numbers in '", value.name,
