@@ -458,8 +458,12 @@ TEST(Oddities, OperandsOfViewsThatAreNoLists) {
       must(schedule::testing::bind(*session, 1, operand));
       const Status ran = session->run();
       EXPECT_EQ(static_cast<bool>(ran), expected.has_value());
-      if (ran && expected) EXPECT_EQ(outputs(*session, 1), *expected);
-      if (!ran) EXPECT_NE(ran.error().message.find("wants a list of numbers in 'operand'"), std::string::npos);
+      if (ran && expected) {
+        EXPECT_EQ(outputs(*session, 1), *expected);
+      }
+      if (!ran) {
+        EXPECT_NE(ran.error().message.find("wants a list of numbers in 'operand'"), std::string::npos);
+      }
     }
   }
 }
