@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <thread>
@@ -469,6 +470,41 @@ TEST(Oddities, OldModelsWhoseConstantsAreInputs) {
       .node("BatchNormalization", {"c", "scale", "bias", "mean", "var"}, {"b"})
       .node("Tanh", {"b"}, {"y"});
   schedule::testing::expect_plain_results(m.bytes(), {{noise({1, 2, 4, 4}, 3)}});
+}
+
+template <class T>
+void expect_divisions_end() {
+  const T least = std::numeric_limits<T>::min();
+  for (const char* op : {"Div", "Mod"}) {
+    SCOPED_TRACE(std::string(op) + " of " + std::to_string(sizeof(T)) + " bytes");
+    OnnxModel m;
+    const auto type = graph::testing::tensor_type(graph::testing::element_of<T>());
+    m.input("a", type).input("b", type).output("y", type).node(op, {"a", "b"}, {"y"});
+    Loaded loaded(m.bytes());
+    const auto session = loaded.session(Units::kNodes);
+    for (const Dims& dims : {Dims{3}, Dims{}}) {  // a divisor for each, and one for all
+      const Tensor a = tensor_of<T>({3}, {least, 7, -7});
+      const Tensor ones = dims.empty() ? tensor_of<T>({}, {-1}) : tensor_of<T>({3}, {-1, 2, -1});
+      must(schedule::testing::bind(*session, 0, a));
+      must(schedule::testing::bind(*session, 1, ones));
+      must(session->run());
+      EXPECT_EQ(Plain(runtime(), m.bytes()).run({a, ones}), outputs(*session, 1));
+      T first = 1;
+      std::memcpy(&first, outputs(*session, 1)[0].bytes.data(), sizeof first);
+      EXPECT_EQ(first, *op == 'D' ? least : 0);
+      const Tensor zeros = dims.empty() ? tensor_of<T>({}, {0}) : tensor_of<T>({3}, {0, 1, 1});
+      must(schedule::testing::bind(*session, 1, zeros));
+      const Status ran = session->run();
+      ASSERT_FALSE(ran);
+      EXPECT_NE(ran.error().message.find("by zero"), std::string::npos) << ran.error().message;
+    }
+  }
+}
+
+// Two numbers in an input must not end the process; see ort/division.h.
+TEST(Oddities, DivisionsOfTheLeastIntegerByMinusOne) {
+  expect_divisions_end<int32_t>();
+  expect_divisions_end<int64_t>();
 }
 
 // Aliases are as strict about their operands as the kernels whose place they take.

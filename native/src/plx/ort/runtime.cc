@@ -14,6 +14,8 @@
 #include <mutex>
 #include <new>
 
+#include "plx/ort/division.h"
+
 namespace plx::ort {
 
 namespace {
@@ -102,6 +104,7 @@ Status Runtime::open(int threads, int verbosity) {
   // Never closed again: ONNX Runtime leaves thread-local destructors behind.
   void* library = ::dlopen(path_.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (library == nullptr) return fail(Code::kLibrary, "cannot load ONNX Runtime: ", ::dlerror());
+  finish_overflowing_divisions(library);
   using GetApiBase = const OrtApiBase*(ORT_API_CALL*)();
   const auto get_base = reinterpret_cast<GetApiBase>(::dlsym(library, "OrtGetApiBase"));
   if (get_base == nullptr) return fail(Code::kLibrary, "'", path_, "' is not ONNX Runtime: it has no symbol OrtGetApiBase");
