@@ -236,7 +236,7 @@ TEST(PlanJson, GarbageIsRefusedOrValid) {
       EXPECT_TRUE(validate(g.graph, *read));
     }
   };
-  for (int i = 0; i < 3000; ++i) {
+  for (int i = 0; i < 1500; ++i) {
     std::string text = good;
     for (uint32_t edits = 1 + random() % 3; edits > 0; --edits) {
       const size_t at = random() % text.size();
