@@ -103,7 +103,7 @@ class ShapesTest {
 
     @Test
     void refusesInputsThatAreNoTensors() {
-        assertMessage("sequence is not a tensor", List.of(new ValueInfo("x", ValueKind.SEQUENCE, ElementType.UNDEFINED, null)),
+        assertMessage("is a sequence", List.of(new ValueInfo("x", ValueKind.SEQUENCE, ElementType.UNDEFINED, null)),
                 Map.of());
     }
 
