@@ -1,5 +1,6 @@
 #include "plx/graph/computed_constants.h"
 
+#include <algorithm>
 #include <deque>
 #include <limits>
 #include <map>
@@ -7,6 +8,7 @@
 #include <protozero/pbf_writer.hpp>
 #include <set>
 #include <string_view>
+#include <vector>
 
 #include "plx/graph/limits.h"
 #include "plx/graph/onnx_fields.h"
@@ -35,6 +37,53 @@ const std::map<std::string_view, double>& bounded_operators() {
       {"Not", 1},      {"Cast", 16},   {"DequantizeLinear", 8},
   };
   return table;
+}
+
+// The most bytes that a node makes out of so many.
+template <class Node>
+double bound(const Node& node, double inputs) {
+  if (!node.domain.empty()) return kUnbounded;
+  if (node.op_type == "Shape" || node.op_type == "Size") return 8.0 * kMostDimensions;
+  if (node.op_type == "Constant") {
+    double bytes = 0;
+    for (const std::string_view attribute : node.attributes) bytes += 8.0 * static_cast<double>(attribute.size());
+    return bytes;  // a sparse one is the reader's affair
+  }
+  const auto factor = bounded_operators().find(node.op_type);
+  return factor == bounded_operators().end() ? kUnbounded : factor->second * inputs;
+}
+
+// Whether a look at the graph that was read is enough: no bodies, no functions, and all that reads constants only is
+// bounded and fits. Most models are like that, and for them the model's bytes are not gone through again.
+bool is_plain(const Graph& graph, uint64_t free_bytes) {
+  if (!graph.functions.empty()) return false;
+  std::vector<double> bytes(graph.values.size(), -1);  // of constants
+  for (size_t i = 0; i < graph.values.size(); ++i) {
+    const int32_t initializer = graph.values[i].initializer;
+    if (initializer == kNone) continue;
+    const Initializer& constant = graph.initializers[initializer];
+    bytes[i] = static_cast<double>(std::max<uint64_t>(constant.size_bytes, constant.proto.size()));
+  }
+  double all = 0;
+  for (const graph::Node& node : graph.nodes) {
+    if (node.has_subgraph) return false;
+    double inputs = 0;
+    bool computed = true;
+    for (const ValueId id : node.inputs) {
+      if (id == kNone) continue;
+      const bool of_input = graph.values[id].is_input && (node.op_type == "Shape" || node.op_type == "Size");
+      if (bytes[id] < 0 && !of_input) computed = false;
+      inputs += std::max(bytes[id], 0.0);
+    }
+    if (!computed) continue;
+    const double made = bound(node, inputs);
+    all += made;
+    if (all > static_cast<double>(free_bytes)) return false;
+    for (const ValueId id : node.outputs) {
+      if (id != kNone) bytes[id] = made;
+    }
+  }
+  return true;
 }
 
 pbf_reader reader_of(std::string_view bytes) { return pbf_reader{bytes.data(), bytes.size()}; }
@@ -334,19 +383,6 @@ class Collector {
     items_.push_back(std::move(item));
   }
 
-  // The most bytes that a node makes out of so many.
-  static double bound(const Node& node, double inputs) {
-    if (!node.domain.empty()) return kUnbounded;
-    if (node.op_type == "Shape" || node.op_type == "Size") return 8.0 * kMostDimensions;
-    if (node.op_type == "Constant") {
-      double bytes = 0;
-      for (const std::string_view attribute : node.attributes) bytes += 8.0 * static_cast<double>(attribute.size());
-      return bytes;  // a sparse one is the reader's affair
-    }
-    const auto factor = bounded_operators().find(node.op_type);
-    return factor == bounded_operators().end() ? kUnbounded : factor->second * inputs;
-  }
-
   const Graph& graph_;
   ComputedConstants result_;
   uint64_t free_bytes_;
@@ -360,6 +396,7 @@ class Collector {
 }  // namespace
 
 ComputedConstants computed_constants(const Graph& graph, uint64_t free_bytes) {
+  if (is_plain(graph, free_bytes)) return {};
   return Collector(graph, free_bytes).collect();
 }
 
