@@ -84,7 +84,7 @@ External external_of(std::string_view tensor) {
   return out;
 }
 
-std::string pin_tensor(std::string_view tensor, bool of_graph, const Files& files) {
+std::string pin_tensor(std::string_view tensor, bool of_graph, const Files& files, bool& written_in) {
   const External where = external_of(tensor);
   if (!where.external) return std::string(tensor);
   const auto file = files.find(where.location);
@@ -102,6 +102,7 @@ std::string pin_tensor(std::string_view tensor, bool of_graph, const Files& file
     else onnx::copy_field(in, writer);
   }
   if (!of_graph) {
+    written_in = true;
     writer.add_bytes(onnx::TensorProto::kRawData, reinterpret_cast<const char*>(bytes.data()) + where.offset, *where.size);
     return out;
   }
@@ -118,7 +119,7 @@ std::string pin_tensor(std::string_view tensor, bool of_graph, const Files& file
 }
 
 // `of_graph`: what the message holds belongs to the model's own graph, not to a body or function.
-std::string pin_message(std::string_view bytes, Message kind, bool of_graph, const Files& files) {
+std::string pin_message(std::string_view bytes, Message kind, bool of_graph, const Files& files, bool& written_in) {
   std::string out;
   pbf_writer writer{out};
   pbf_reader in{bytes.data(), bytes.size()};
@@ -131,8 +132,10 @@ std::string pin_message(std::string_view bytes, Message kind, bool of_graph, con
       continue;
     }
     const std::string_view field = onnx::view(in.get_view());
-    if (inner == Message::kTensor) writer.add_message(tag, pin_tensor(field, of_graph && kind == Message::kGraph, files));
-    else writer.add_message(tag, pin_message(field, inner, kind == Message::kModel && inner == Message::kGraph, files));
+    const bool graphs_own = kind == Message::kModel ? inner == Message::kGraph : of_graph && kind == Message::kGraph;
+    writer.add_message(tag, inner == Message::kTensor ? pin_tensor(field, graphs_own, files, written_in)
+                                                      : pin_message(field, inner, kind == Message::kModel && graphs_own,
+                                                                    files, written_in));
   }
   return out;
 }
@@ -161,6 +164,10 @@ void walk(std::string_view bytes, Message kind, int max_depth, const Visit& visi
 
 std::string pinned_location(const Mapping& file) { return file.path().substr(1); }
 
-std::string pin(std::string_view model, const Files& files) { return pin_message(model, Message::kModel, false, files); }
+Pinned pin(std::string_view model, const Files& files) {
+  Pinned out;
+  out.model = pin_message(model, Message::kModel, false, files, out.written_in);
+  return out;
+}
 
 }  // namespace plx::graph

@@ -31,7 +31,11 @@ void walk(std::string_view bytes, Message kind, int max_depth, const Visit& visi
 // `files`. Tensors of bodies, functions and attributes are written into the model instead: ONNX's checker, which ONNX
 // Runtime asks about those, takes a descriptor for a link and refuses it. Without the training information, which
 // nothing here reads.
-std::string pin(std::string_view model, const Files& files);
+struct Pinned {
+  std::string model;
+  bool written_in = false;  // some tensor was
+};
+Pinned pin(std::string_view model, const Files& files);
 // What such a location is: relative to kPinnedFolder (reader.h).
 std::string pinned_location(const Mapping& file);
 
