@@ -129,8 +129,6 @@ record Bench(Console console, int warmUps, int rounds, Tolerance tolerance) {
     private static Session session(Model model, BenchWay way, ModelInput arguments, Inputs inputs) {
         try {
             return model.session(SessionOptions.builder().plan(way.plan(arguments, inputs)).policy(way.policy())
-                    // A second engine shares the first one's pool, so one thread is asked for here as well.
-                    .threads(arguments.threads == 1 ? 1 : 0)
                     .build());
         } catch (ParallaxException e) {
             throw new ParallaxException(e.code(), way.name() + ": " + e.getMessage(), e);
