@@ -1,6 +1,7 @@
 #include "plx/base/text.h"
 
 #include <cstdint>
+#include <cstring>
 #include <vector>
 
 namespace plx {
@@ -71,6 +72,14 @@ std::string printable(std::string_view text, size_t longest) {
 
 bool is_utf8(std::string_view text) {
   for (size_t at = 0; at < text.size();) {
+    uint64_t eight = 0;  // ASCII, as nearly all names are, goes by words
+    if (text.size() - at >= sizeof eight) {
+      std::memcpy(&eight, text.data() + at, sizeof eight);
+      if ((eight & 0x8080808080808080u) == 0) {
+        at += sizeof eight;
+        continue;
+      }
+    }
     const size_t length = utf8_length(text, at);
     if (length == 0) return false;
     at += length;

@@ -34,7 +34,7 @@ pbf_reader reader_of(std::string_view bytes) { return pbf_reader{bytes.data(), b
 
 struct Tensor {
   Initializer initializer;
-  std::string name;
+  std::string_view name;
 };
 
 class Reader {
@@ -99,7 +99,9 @@ class Reader {
            " (max_nodes), those of subgraphs, and of functions at each of their calls, included");
   }
 
-  std::string name(std::string_view text) const {
+  std::string name(std::string_view text) const { return std::string(checked_name(text)); }
+
+  std::string_view checked_name(std::string_view text) const {
     if (text.size() > kLongestName) {
       refuse(Code::kInvalidModel, "'", options_.name, "' holds a name of ", text.size(), " bytes, '", printable(text),
              "'; names have ", kLongestName, " at most");
@@ -109,7 +111,7 @@ class Reader {
       refuse(Code::kInvalidModel, "'", options_.name, "' holds the name '", printable(text),
              "', which is not UTF-8 text without zero bytes");
     }
-    return std::string(text);
+    return text;
   }
 
   void read_opset(std::string_view bytes) {
@@ -129,28 +131,29 @@ class Reader {
     graph_.opsets[domain == "ai.onnx" ? "" : domain] = version;
   }
 
+  // `text` stands in the model.
   ValueId value_named(std::string_view text) {
-    if (const auto known = ids_.find(std::string(text)); known != ids_.end()) return known->second;
-    count_entry();
     const auto id = static_cast<ValueId>(graph_.values.size());
+    const auto [known, is_new] = ids_.try_emplace(text, id);
+    if (!is_new) return known->second;
+    count_entry();
     graph_.values.push_back(Value{.name = name(text), .type = {}, .consumers = {}});
-    ids_.emplace(graph_.values.back().name, id);
     return id;
   }
 
   // Name and type of a ValueInfoProto.
-  std::pair<std::string, Type> read_value_info(std::string_view bytes) {
+  std::pair<std::string_view, Type> read_value_info(std::string_view bytes) {
     count_entry();
-    std::string name_of_value;
+    std::string_view name_of_value;
     Type type;
     pbf_reader info = reader_of(bytes);
     while (info.next()) {
       if (info.wire_type() != onnx::kBytes) info.skip();
-      else if (info.tag() == onnx::ValueInfo::kName) name_of_value = name(onnx::view(info.get_view()));
+      else if (info.tag() == onnx::ValueInfo::kName) name_of_value = checked_name(onnx::view(info.get_view()));
       else if (info.tag() == onnx::ValueInfo::kType) type = read_type(onnx::view(info.get_view()));
       else info.skip();
     }
-    return {std::move(name_of_value), std::move(type)};
+    return {name_of_value, std::move(type)};
   }
 
   Type read_type(std::string_view bytes) {
@@ -226,10 +229,28 @@ class Reader {
            ", which is not known");
   }
 
+  // Room for what a graph usually has: a value for each node, initializer, input and output. A field takes two bytes in
+  // the file and a hundred here, so that a large graph gets more only as it is found to be one.
+  void reserve(std::string_view bytes) {
+    size_t initializers = 0;
+    size_t values = 0;
+    pbf_reader graph = reader_of(bytes);
+    while (graph.next()) {
+      initializers += graph.tag() == onnx::GraphProto::kInitializer ? 1 : 0;
+      values += graph.tag() == onnx::GraphProto::kValueInfo ? 0 : 1;
+      graph.skip();
+    }
+    values = std::min<size_t>(values, kMostReserved);
+    graph_.initializers.reserve(std::min<size_t>(initializers, kMostReserved));
+    graph_.values.reserve(values);
+    ids_.reserve(values);
+  }
+
   void read_graph(std::string_view bytes) {
     std::vector<std::string_view> nodes;
     std::vector<std::string_view> infos;
     std::vector<ValueId> declared_inputs;
+    reserve(bytes);
     pbf_reader graph = reader_of(bytes);
     while (graph.next()) {
       if (graph.wire_type() != onnx::kBytes) {
@@ -327,7 +348,7 @@ class Reader {
         append_dims(reader, dims);
       } else if (reader.tag() == onnx::SparseTensor::kValues && reader.wire_type() == onnx::kBytes) {
         Tensor values = read_tensor(onnx::view(reader.get_view()), false);
-        tensor.name = std::move(values.name);
+        tensor.name = values.name;
         element = values.initializer.element;
       } else {
         reader.skip();
@@ -399,7 +420,7 @@ class Reader {
       const bool is_number = reader.wire_type() == onnx::kVarint;
       if (reader.tag() == onnx::TensorProto::kDims) append_dims(reader, init.dims);
       else if (reader.tag() == onnx::TensorProto::kDataType && is_number) init.element = static_cast<ElementType>(reader.get_int32());
-      else if (reader.tag() == onnx::TensorProto::kName && is_bytes) tensor.name = name(onnx::view(reader.get_view()));
+      else if (reader.tag() == onnx::TensorProto::kName && is_bytes) tensor.name = checked_name(onnx::view(reader.get_view()));
       else if (reader.tag() == onnx::TensorProto::kStringData && is_bytes) {
         ++strings;
         reader.skip();
@@ -467,7 +488,7 @@ class Reader {
     return aligned({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
   }
 
-  std::span<const std::byte> external_data(const std::string& tensor,
+  std::span<const std::byte> external_data(std::string_view tensor,
                                            const std::vector<std::pair<std::string, std::string>>& entries, uint64_t size) {
     std::string location;
     uint64_t offset = 0;
@@ -494,7 +515,7 @@ class Reader {
     return file.subspan(offset, size);
   }
 
-  const Mapping& external_file(const std::string& tensor, const std::string& location) {
+  const Mapping& external_file(std::string_view tensor, const std::string& location) {
     if (const auto known = graph_.files.find(location); known != graph_.files.end()) return *known->second;
     std::shared_ptr<Mapping>& file = graph_.files[name(location)];
     if (const auto known = options_.files.find(location); known != options_.files.end()) {
@@ -519,7 +540,7 @@ class Reader {
       auto mapping = Mapping::open_inside(options_.base_directory, location, options_.data_folders);
       if (!mapping) {
         Error error = mapping.error();
-        error.message += " (external data of tensor '" + tensor + "' in '" + options_.name + "')";
+        error.message += " (external data of tensor '" + std::string(tensor) + "' in '" + options_.name + "')";
         throw ReadFailure{std::move(error)};
       }
       opened = mapping.take();
@@ -528,7 +549,7 @@ class Reader {
     return *file;
   }
 
-  uint64_t number(const std::string& tensor, const std::string& key, const std::string& text) {
+  uint64_t number(std::string_view tensor, const std::string& key, const std::string& text) {
     uint64_t value = 0;
     const bool digits = !text.empty() && text.size() < 20 && std::all_of(text.begin(), text.end(), [](unsigned char c) {
       return c >= '0' && c <= '9';
@@ -542,7 +563,7 @@ class Reader {
   }
 
   // Typed fields (float_data and its like) to dense bytes.
-  const std::byte* decode(const std::string& name, std::string_view proto, const Initializer& init) {
+  const std::byte* decode(std::string_view name, std::string_view proto, const Initializer& init) {
     // A number takes at least one byte of the file and makes at most eight: a shape far beyond that is refused unallocated.
     if (init.size_bytes / 8 > proto.size()) {
       refuse(Code::kInvalidModel, "tensor '", name, "' in '", options_.name, "' has less data than the ", init.size_bytes,
@@ -768,7 +789,7 @@ class Reader {
         node.captures.push_back(it->second);
       }
       if (outer.empty()) {
-        for (const auto& [known, id] : ids_) outer.insert(known);
+        for (const auto& [known, id] : ids_) outer.emplace(known);
       }
       const bool clash = std::any_of(scan.definitions.begin(), scan.definitions.end(),
                                      [&](const std::string& defined) { return outer.contains(defined); });
@@ -851,7 +872,7 @@ class Reader {
 
   const ReadOptions& options_;
   Graph graph_;
-  std::unordered_map<std::string, ValueId> ids_;
+  std::unordered_map<std::string_view, ValueId> ids_;  // keys stand in the model
   std::vector<Function> functions_;
   std::map<std::string, size_t> function_ids_;
   std::vector<size_t> callees_first_;

@@ -1,6 +1,8 @@
 package dev.parallax;
 
 import java.io.IOException;
+import java.io.InputStream;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 
@@ -21,6 +23,7 @@ import java.nio.file.Path;
  */
 public record DeviceState(int cores, long freeMemoryBytes, int poolThreads, long memoryBudgetBytes) {
     private static final Path MEMINFO = Path.of("/proc/meminfo");
+    private static final String AVAILABLE = "MemAvailable:";
 
     /**
      * A state without a budget.
@@ -57,15 +60,14 @@ public record DeviceState(int cores, long freeMemoryBytes, int poolThreads, long
 
     /** MemAvailable of a file in the format of /proc/meminfo, in bytes; -1 when it does not say. */
     static long memAvailable(Path meminfo) {
-        try {
-            for (String line : Files.readAllLines(meminfo)) {
-                if (line.startsWith("MemAvailable:")) {  // "MemAvailable:    8012345 kB"
-                    return Long.parseLong(line.replaceAll("\\D", "")) * 1024;
-                }
-            }
+        // A session is made with every load, so this is no place for a regular expression a line.
+        try (InputStream in = Files.newInputStream(meminfo)) {
+            String text = new String(in.readNBytes(4096), StandardCharsets.ISO_8859_1);  // it is the third line
+            int start = text.indexOf(AVAILABLE) + AVAILABLE.length();  // "MemAvailable:    8012345 kB"
+            int end = text.indexOf(" kB", start);
+            return text.contains(AVAILABLE) && end >= 0 ? Long.parseLong(text.substring(start, end).strip()) * 1024 : -1;
         } catch (IOException | NumberFormatException e) {
             return -1;  // no /proc, as in some containers: a policy has to do without
         }
-        return -1;
     }
 }
