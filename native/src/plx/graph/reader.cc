@@ -495,6 +495,12 @@ class Reader {
     uint64_t length = size;
     std::set<std::string> keys;
     for (const auto& [key, value] : entries) {
+      // The rule is ONNX Runtime's, which never sees these: what it is handed names the file in our way.
+      const bool known = key == "location" || key == "offset" || key == "length" || key == "checksum" || key.starts_with("prepacked");
+      if (!known) {
+        refuse(Code::kInvalidModel, "external tensor '", tensor, "' in '", options_.name, "' has an entry '", printable(key),
+               "', where there may be location, offset, length and checksum");
+      }
       if (!keys.insert(key).second) {
         refuse(Code::kInvalidModel, "external tensor '", tensor, "' in '", options_.name, "' says its ", key, " twice");
       }

@@ -243,6 +243,17 @@ TEST_F(ExternalData, HasToNameAFile) {
   expect_refused(external({{"location", "sub"}}), Code::kInvalidArgument, "is a folder");
 }
 
+// ONNX Runtime refuses them, and would not see them: it is handed locations of ours.
+TEST_F(ExternalData, HasNoEntriesThatOnnxRuntimeDoesNotKnow) {
+  for (const char* key : {"", "basepath", "Location"}) {
+    expect_refused(external({{"location", "weights.bin"}, {key, "1"}}), Code::kInvalidModel, "has an entry");
+  }
+  for (const char* key : {"checksum", "prepacked_1"}) {
+    auto graph = read_constant(external({{"location", "weights.bin"}, {key, "1"}}), options_);
+    EXPECT_TRUE(graph) << graph.error().message;
+  }
+}
+
 TEST_F(ExternalData, WithoutAFolderToLookInIsTheCallersMistake) {
   options_.base_directory.clear();
   expect_refused(external({{"location", "weights.bin"}}), Code::kInvalidArgument, "base directory");

@@ -47,7 +47,7 @@ Result<std::vector<int64_t>> view_dims(const graph::Node& node, std::span<const 
 
   if (node.op_type == "Reshape") {
     if (!has_operand) axes = graph::ints_attribute(node, "shape").value_or(std::vector<int64_t>{});
-    const bool allow_zero = graph::int_attribute(node, "allowzero").value_or(0) != 0;
+    const bool allow_zero = graph::int_attribute(node, "allowzero").value_or(0) == 1;  // as ONNX Runtime: no other number
     int64_t known = 1;
     int open = -1;
     for (size_t i = 0; i < axes.size(); ++i) {

@@ -84,6 +84,8 @@ TEST(Views, ReshapeMayAllowZeros) {
   EXPECT_TRUE(mentions(view(node, Dims{2, 3}, Dims{0, 6}, true), "cannot turn"));
   EXPECT_EQ(view(node, Dims{0, 3}, Dims{0, -1}, true), "[0,3]");
   EXPECT_EQ(view(node, Dims{4, 0}, Dims{1, -1, 1, 0}, true), "[1,4,1,0]");
+  // To ONNX Runtime only 1 means so.
+  EXPECT_EQ(view(node_of("Reshape", {attr("allowzero", -128)}), Dims{2, 3}, Dims{0, -1}, true), "[2,3]");
 }
 
 TEST(Views, ReshapeThatDoesNotFit) {
