@@ -150,6 +150,15 @@ Graph outline(const Graph& graph) {
   return copy;
 }
 
+void give_back_pages(const Graph& graph, const Initializer& constant) {
+  if (constant.data == nullptr) return;
+  const std::span<const std::byte> bytes(constant.data, constant.size_bytes);
+  if (graph.storage != nullptr) graph.storage->give_back(bytes);
+  Storage files;
+  for (const auto& [location, file] : graph.files) files.keep(file);
+  files.give_back(bytes);
+}
+
 bool is_view(const Node& node) {
   if (!node.domain.empty() || node.inputs.empty() || node.outputs.size() != 1) return false;
   static constexpr std::string_view kViews[] = {"Reshape", "Squeeze", "Unsqueeze", "Flatten", "Identity"};

@@ -119,6 +119,9 @@ struct Graph {
 // storage, so that whoever keeps it keeps no file mapped.
 Graph outline(const Graph& graph);
 
+// Gives the pages back that hold nothing but this constant, if it lies in a mapped file: for whoever has made a copy.
+void give_back_pages(const Graph& graph, const Initializer& constant);
+
 // ---- attributes, parsed when asked for -------------------------------------------------------------------------------
 std::optional<int64_t> int_attribute(const Node& node, std::string_view name);
 std::optional<float> float_attribute(const Node& node, std::string_view name);

@@ -11,6 +11,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <functional>
 #include <new>
 
 namespace plx::graph {
@@ -34,6 +35,12 @@ std::string real_path(const Descriptor& name) {
   const ssize_t length = ::readlink(as_file(name).c_str(), path, sizeof path);
   if (length <= 0 || length == sizeof path || path[0] != '/') return {};
   return {path, static_cast<size_t>(length)};
+}
+
+bool lies_in(std::span<const std::byte> bytes, const Mapping& mapping) {
+  const std::span<const std::byte> all = mapping.bytes();
+  const std::less_equal<const std::byte*> before;
+  return !bytes.empty() && before(all.data(), bytes.data()) && before(bytes.data() + bytes.size(), all.data() + all.size());
 }
 
 bool lies_in(const std::string& path, const std::string& folder) {
@@ -103,6 +110,13 @@ Mapping::~Mapping() {
   if (size_ != 0) ::munmap(const_cast<std::byte*>(data_), size_);
 }
 
+void Mapping::give_back(std::span<const std::byte> part) const {
+  const auto page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
+  const auto begin = (reinterpret_cast<uintptr_t>(part.data()) + page - 1) / page * page;
+  const auto end = (reinterpret_cast<uintptr_t>(part.data()) + part.size()) / page * page;
+  if (begin < end) ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
+}
+
 std::span<const std::byte> Storage::keep(std::shared_ptr<Mapping> mapping) {
   mappings_.push_back(std::move(mapping));
   return mappings_.back()->bytes();
@@ -119,6 +133,12 @@ std::span<std::byte> Storage::allocate(size_t size_bytes) {
 }
 
 void Storage::AlignedDelete::operator()(std::byte* bytes) const { std::free(bytes); }
+
+void Storage::give_back(std::span<const std::byte> bytes) const {
+  for (const auto& mapping : mappings_) {
+    if (lies_in(bytes, *mapping)) mapping->give_back(bytes);
+  }
+}
 
 std::string_view Storage::keep_text(std::string text) {
   texts_.push_back(std::make_unique<std::string>(std::move(text)));

@@ -145,7 +145,13 @@ Result<ort::Session> CompiledPlan::make_unit(int unit, Width width) {
   spec.source.bytes = part.bytes;
   spec.source.base_directory = subject_->unit_directory;
   spec.level = ORT_DISABLE_ALL;  // every pass has run on the whole graph: units keep its kernels, hence its bits
-  return ort::make_session(subject_->runtime, spec);
+  auto session = ort::make_session(subject_->runtime, spec);
+  // ONNX Runtime has read them to pack them, and most of them nobody reads again. Measured on distilbert cut into
+  // branches: 380 MB resident at most, 210 with this.
+  for (const graph::ValueId id : part.handed_over) {
+    graph::give_back_pages(*subject_->graph, subject_->graph->initializers[subject_->graph->values[id].initializer]);
+  }
+  return session;
 }
 
 Status CompiledPlan::compile(const std::vector<std::pair<int, Width>>& wanted) {
