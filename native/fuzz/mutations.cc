@@ -623,7 +623,7 @@ class Mutator {
       Dims values = ints(*t, TP::kInt64Data);
       for (const Field* raw : all(*t, TP::kRawData)) {
         values.resize(raw->bytes.size() / 8);
-        std::memcpy(values.data(), raw->bytes.data(), values.size() * 8);
+        if (!values.empty()) std::memcpy(values.data(), raw->bytes.data(), values.size() * 8);
       }
       if (values.empty() || values.size() > 64) continue;
       int64_t& value = any(values);
