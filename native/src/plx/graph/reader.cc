@@ -220,13 +220,17 @@ class Reader {
            kMostDimensions);
   }
 
+  static bool element_is_known(const Type& type) {
+    const bool tensor = type.kind == Kind::kTensor || type.kind == Kind::kSparseTensor;
+    const auto element = static_cast<int32_t>(type.element);
+    return !tensor || (element >= 0 && element <= static_cast<int32_t>(ElementType::kInt4));
+  }
+
   // Whoever binds a tensor has to know what it is made of.
   void check_element(const Value& value) const {
-    const bool tensor = value.type.kind == Kind::kTensor || value.type.kind == Kind::kSparseTensor;
-    const auto type = static_cast<int32_t>(value.type.element);
-    if (!tensor || (type >= 0 && type <= static_cast<int32_t>(ElementType::kInt4))) return;
-    refuse(Code::kUnsupported, "'", value.name, "' of '", options_.name, "' is of element type ", type,
-           ", which is not known");
+    if (element_is_known(value.type)) return;
+    refuse(Code::kUnsupported, "'", value.name, "' of '", options_.name, "' is of element type ",
+           static_cast<int32_t>(value.type.element), ", which is not known");
   }
 
   // Room for what a graph usually has: a value for each node, initializer, input and output. A field takes two bytes in
@@ -301,6 +305,7 @@ class Reader {
     read_nodes(nodes);
     for (const std::string_view field : infos) {
       auto [inner, type] = read_value_info(field);
+      if (!element_is_known(type)) continue;  // ONNX Runtime says what it is, if it knows
       const auto it = ids_.find(inner);
       if (it != ids_.end() && graph_.values[it->second].type.kind == Kind::kUnknown) {
         graph_.values[it->second].type = std::move(type);
