@@ -29,6 +29,6 @@ inline constexpr uint64_t kEntriesPerNode = 16;       // values, dimensions, att
 inline constexpr uint64_t kLongestName = 65535;       // bytes
 inline constexpr uint64_t kMostDimensions = 1024;     // of one tensor
 inline constexpr int kDeepestCalls = 64;              // functions that call functions
-inline constexpr size_t kMostReserved = 65536;         // values, before any is seen
+inline constexpr size_t kMostReserved = 65536;        // values, before any is seen
 
 }  // namespace plx::graph
