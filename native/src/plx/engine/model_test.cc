@@ -406,6 +406,43 @@ TEST_F(Weights, OfAModelFileNamedFromItsOwnFolder) {
   EXPECT_TRUE(model) << model.error().message;
 }
 
+// How much of a file this process has resident, in bytes, through whatever mappings.
+uint64_t resident_of(const std::string& path) {
+  std::ifstream maps("/proc/self/smaps");
+  uint64_t bytes = 0;
+  bool ours = false;
+  for (std::string line; std::getline(maps, line);) {
+    if (line.find('-') < line.find(' ')) ours = line.ends_with(path);  // "7f00-7f10 r--s 0 08:01 123   /the/file"
+    else if (ours && line.starts_with("Rss:")) bytes += std::strtoull(line.c_str() + 4, nullptr, 10) * 1024;
+  }
+  return bytes;
+}
+
+// ONNX Runtime packs the factor of a product into memory of its own; who cut the unit reads the file no more.
+TEST(PackedWeights, LeaveTheFileOnceTheyArePacked) {
+  const std::string folder = ::testing::TempDir() + "plx_packed_weights";
+  std::filesystem::create_directories(folder);
+  const std::string file = std::filesystem::canonical(folder).string() + "/w.bin";
+  std::ofstream(file, std::ios::binary) << noise({1024, 1024}, 1).bytes;
+  OnnxModel m;
+  m.input("x", kFloat, {"n", 1024})
+      .initializer("w", TensorBytes(kFloat, {1024, 1024}).external({{"location", "w.bin"}, {"length", "4194304"}}));
+  m.node("MatMul", {"x", "w"}, {"p"}).node("Tanh", {"p"}, {"y"}).output("y", kFloat, {"n", 1024});
+  const std::string bytes = m.bytes();
+  {
+    const auto model = must(Model::load_memory(runtime(), bytes, folder, {}));
+    const auto session = must(model->make_session(must(model->make_plan(request_of(Units::kNodes))), 0));
+    const Tensor x = noise({3, 1024}, 3);
+    must(schedule::testing::bind(*session, 0, x));
+    must(session->run());
+    EXPECT_LT(resident_of(file), uint64_t{1} << 20);
+    const std::string on_disk = folder + "/model.onnx";
+    std::ofstream(on_disk, std::ios::binary) << bytes;
+    EXPECT_EQ(outputs(*session, 1), Plain(runtime(), on_disk).run({x}));
+  }
+  std::filesystem::remove_all(folder);
+}
+
 // 4 KB of weights inside a model in memory, without any folder: units cannot hold them, and there is no file to name.
 TEST(WeightsInMemory, NeedNoFolder) {
   const std::string model = attention();

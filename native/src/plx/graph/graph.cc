@@ -154,9 +154,7 @@ void give_back_pages(const Graph& graph, const Initializer& constant) {
   if (constant.data == nullptr) return;
   const std::span<const std::byte> bytes(constant.data, constant.size_bytes);
   if (graph.storage != nullptr) graph.storage->give_back(bytes);
-  Storage files;
-  for (const auto& [location, file] : graph.files) files.keep(file);
-  files.give_back(bytes);
+  for (const auto& [location, file] : graph.files) file->give_back(bytes);
 }
 
 bool is_view(const Node& node) {

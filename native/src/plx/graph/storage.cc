@@ -37,10 +37,9 @@ std::string real_path(const Descriptor& name) {
   return {path, static_cast<size_t>(length)};
 }
 
-bool lies_in(std::span<const std::byte> bytes, const Mapping& mapping) {
-  const std::span<const std::byte> all = mapping.bytes();
+bool lies_in(std::span<const std::byte> part, std::span<const std::byte> all) {
   const std::less_equal<const std::byte*> before;
-  return !bytes.empty() && before(all.data(), bytes.data()) && before(bytes.data() + bytes.size(), all.data() + all.size());
+  return before(all.data(), part.data()) && before(part.data() + part.size(), all.data() + all.size());
 }
 
 bool lies_in(const std::string& path, const std::string& folder) {
@@ -111,6 +110,7 @@ Mapping::~Mapping() {
 }
 
 void Mapping::give_back(std::span<const std::byte> part) const {
+  if (!lies_in(part, bytes())) return;
   const auto page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
   const auto begin = (reinterpret_cast<uintptr_t>(part.data()) + page - 1) / page * page;
   const auto end = (reinterpret_cast<uintptr_t>(part.data()) + part.size()) / page * page;
@@ -135,9 +135,7 @@ std::span<std::byte> Storage::allocate(size_t size_bytes) {
 void Storage::AlignedDelete::operator()(std::byte* bytes) const { std::free(bytes); }
 
 void Storage::give_back(std::span<const std::byte> bytes) const {
-  for (const auto& mapping : mappings_) {
-    if (lies_in(bytes, *mapping)) mapping->give_back(bytes);
-  }
+  for (const auto& mapping : mappings_) mapping->give_back(bytes);
 }
 
 std::string_view Storage::keep_text(std::string text) {

@@ -49,8 +49,8 @@ class Mapping {
   Mapping(const Mapping&) = delete;
   Mapping& operator=(const Mapping&) = delete;
   std::span<const std::byte> bytes() const { return {data_, size_}; }
-  // Unmaps the pages that lie wholly in the part, which is one of bytes(): whoever reads there again has them back, from
-  // the page cache if the system still has them there.
+  // Unmaps the pages that lie wholly in the part, if the part lies in bytes(): whoever reads there again has them back,
+  // from the page cache if the system still has them there.
   void give_back(std::span<const std::byte> part) const;
   // A path that means this very file as long as the mapping lives, whatever becomes of the name it was opened by; not of
   // a mapping of_descriptor.
@@ -74,7 +74,7 @@ class Storage {
   // Bytes that start on a 64-byte boundary and live as long as the storage.
   std::span<std::byte> allocate(size_t size_bytes);
   std::string_view keep_text(std::string text);
-  // Mapping::give_back, if these bytes lie in a mapping that is kept here.
+  // Mapping::give_back of each mapping that is kept here.
   void give_back(std::span<const std::byte> bytes) const;
 
  private:
