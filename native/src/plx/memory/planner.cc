@@ -17,6 +17,7 @@ __extension__ typedef unsigned __int128 Wide;  // sums of 64-bit sizes that cann
 
 // How much plan() may do after its first order, in looks at a placed buffer (about a nanosecond each).
 constexpr uint64_t kWorkLimit = 1'000'000;
+constexpr size_t kMostInMatrix = 4096;  // 2 MB
 constexpr int kMaxMoves = 1000;  // small problems gain nothing from more
 constexpr uint64_t kNowhere = std::numeric_limits<uint64_t>::max();
 
@@ -195,18 +196,20 @@ class Placer {
     std::fill(offsets_.begin(), offsets_.end(), kNowhere);
     rooms_.clear();
     lives_.clear();
+    placed_.clear();
     work_ += order.size();
     uint64_t total = 0;
     for (const uint32_t i : order) {
       if (work_ > work_limit) return kNowhere;
-      const uint64_t offset = gathers() ? gather(i, fit) : scan(items_[i], fit);
+      const uint64_t offset = gathers() ? gather(i, fit) : scan(i, fit);
       const Room room{offset, offset + items_[i].size};
       total = std::max(total, room.end);
       if (total > limit) return kNowhere;
       offsets_[i] = room.offset;
       if (!gathers()) {
         const auto at = std::upper_bound(rooms_.begin(), rooms_.end(), room, lower);
-        lives_.insert(lives_.begin() + (at - rooms_.begin()), {items_[i].first, items_[i].last});
+        if (conflicts_.empty()) lives_.insert(lives_.begin() + (at - rooms_.begin()), {items_[i].first, items_[i].last});
+        else placed_.insert(placed_.begin() + (at - rooms_.begin()), i);
         rooms_.insert(at, room);
       }
     }
@@ -227,16 +230,19 @@ class Placer {
 
   // Passes over everything placed. What lives together with the item is picked without a branch, since who does is as
   // good as random, and in pieces, so that a walk that ends early has not looked at everything.
-  uint64_t scan(const Item& item, Fit fit) {
+  uint64_t scan(uint32_t i, Fit fit) {
+    const Item item = items_[i];
+    const uint64_t* row = conflicts_.empty() ? nullptr : &conflicts_[i * row_];
     Walk walk(item.size, fit, bound_);
     constexpr size_t kPiece = 128;
     std::array<uint32_t, kPiece> hits;
-    for (size_t begin = 0; begin < lives_.size(); begin += kPiece) {
-      const auto end = static_cast<uint32_t>(std::min(begin + kPiece, lives_.size()));
+    for (size_t begin = 0; begin < rooms_.size(); begin += kPiece) {
+      const auto end = static_cast<uint32_t>(std::min(begin + kPiece, rooms_.size()));
       size_t count = 0;
       for (auto k = static_cast<uint32_t>(begin); k < end; ++k) {
         hits[count] = k;
-        count += static_cast<size_t>((lives_[k].first <= item.last) & (lives_[k].last >= item.first));
+        if (row == nullptr) count += static_cast<size_t>((lives_[k].first <= item.last) & (lives_[k].last >= item.first));
+        else count += row[placed_[k] / 64] >> (placed_[k] % 64) & 1;
       }
       work_ += end - begin + count;
       for (size_t k = 0; k < count; ++k) {
@@ -288,6 +294,17 @@ class Placer {
       for (const uint32_t j : live) pairs.emplace_back(i, j);
       live.push_back(i);
     }
+    // Many pairs: a bit for each is quicker to ask than a list is to sort, for as many items as fit into a cache.
+    if (pairs.size() > items_.size() * items_.size() / 96 && items_.size() <= kMostInMatrix) {
+      row_ = (items_.size() + 63) / 64;
+      conflicts_.assign(items_.size() * row_, 0);
+      for (const auto& [a, b] : pairs) {
+        conflicts_[a * row_ + b / 64] |= uint64_t{1} << (b % 64);
+        conflicts_[b * row_ + a / 64] |= uint64_t{1} << (a % 64);
+      }
+      work_ += 2 * pairs.size();
+      return;
+    }
     neighbours_begin_.assign(items_.size() + 1, 0);
     for (const auto& [a, b] : pairs) {
       ++neighbours_begin_[a];
@@ -306,7 +323,10 @@ class Placer {
   const uint64_t bound_;
   std::vector<uint64_t> offsets_;
   std::vector<Room> rooms_;  // what is placed, lowest offset first: everything, or the neighbours gathered last
-  std::vector<Life> lives_;  // beside it when everything is there
+  std::vector<Life> lives_;  // beside it when everything is there, and steps tell all
+  std::vector<uint32_t> placed_;     // or else which items those are
+  std::vector<uint64_t> conflicts_;  // a row of bits per item: those that it lives together with; empty: see the others
+  size_t row_ = 0;                   // words of a row
   std::vector<uint32_t> neighbours_;      // of item i: from neighbours_begin_[i] to neighbours_begin_[i + 1]
   std::vector<size_t> neighbours_begin_;  // empty: scan
   uint64_t work_ = 0;

@@ -83,7 +83,7 @@ bool Executor::ordered(int before, int after) const {
   return stretches_[stretch_of_[before]].parallel ? reaches(before, after) : before < after;
 }
 
-void Executor::unordered(std::span<const int> users, std::vector<int>& later) const {
+void Executor::unordered(std::span<const int> users, std::span<const uint64_t> among, std::vector<int>& later) const {
   later.clear();
   const Stretch& stretch = stretches_[stretch_of_[users.back()]];
   if (!stretch.parallel) return;  // and what is in later stretches starts when this one has ended
@@ -94,7 +94,7 @@ void Executor::unordered(std::span<const int> users, std::vector<int>& later) co
     for (size_t i = users.size(); i-- > 0 && users[i] >= stretch.begin;) {
       after_all &= descendants_[static_cast<size_t>(users[i]) * row_ + w];
     }
-    uint64_t open = ~after_all;
+    uint64_t open = ~after_all & among[w];
     if (w == begin / 64) open &= ~uint64_t{0} << (begin % 64);
     if (w == end / 64) open &= ~(~uint64_t{0} << (end % 64));
     for (; open != 0; open &= open - 1) later.push_back(static_cast<int>(w * 64) + std::countr_zero(open));

@@ -54,8 +54,9 @@ class Executor {
   bool wide() const { return wide_; }
   // Whether `before` has always ended when `after` starts.
   bool ordered(int before, int after) const;
-  // The tasks later than all `users` that may start before each of these has ended. users: ascending, not empty.
-  void unordered(std::span<const int> users, std::vector<int>& later) const;
+  // The tasks later than all `users` that may start before each of these has ended, as far as they are `among` those
+  // asked for: a bit per task, in words of 64. users: ascending, not empty.
+  void unordered(std::span<const int> users, std::span<const uint64_t> among, std::vector<int>& later) const;
 
   // The first error of a task, after all tasks that ran then have ended. `entrance` may be null if nothing is parallel.
   Status run(Work& work, ort::Crew::Entrance* entrance);

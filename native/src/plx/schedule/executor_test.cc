@@ -182,8 +182,13 @@ TEST_F(OnThePool, UnorderedIsWhatOrderedDenies) {
         if (!over) expected.push_back(later);
       }
       std::vector<int> found;
-      executor.unordered(users, found);
+      const std::vector<uint64_t> all(tasks.size() / 64 + 1, ~uint64_t{0});
+      executor.unordered(users, all, found);
       ASSERT_EQ(found, expected) << "graph " << n;
+      const std::vector<uint64_t> odd(tasks.size() / 64 + 1, 0xAAAAAAAAAAAAAAAA);
+      std::erase_if(expected, [](int task) { return task % 2 == 0; });
+      executor.unordered(users, odd, found);
+      ASSERT_EQ(found, expected) << "graph " << n << ", odd tasks alone";
     }
   }
 }
