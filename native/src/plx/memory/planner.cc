@@ -16,7 +16,7 @@ namespace {
 __extension__ typedef unsigned __int128 Wide;  // sums of 64-bit sizes that cannot overflow
 
 // How much plan() may do after its first order, in looks at a placed buffer (two to three nanoseconds each). With three
-// times as much no plan of the zoo's models becomes smaller by more than 0.3 %, and a new shape waits 1.5 ms longer.
+// times as much no plan of the zoo's models becomes smaller by more than 0.2 %, and a new shape waits 1 to 2 ms longer.
 constexpr uint64_t kWorkLimit = 300'000;
 constexpr size_t kMostInMatrix = 4096;  // 2 MB
 constexpr int kMaxMoves = 1000;  // small problems gain nothing from more
