@@ -171,6 +171,15 @@ class Arena::Impl {
     free_.insert(std::move(block->second.free_node));
   }
 
+  void* resize(void* pointer, size_t asked_bytes) {
+    if (pointer != nullptr) {
+      if (void* const moved = remap(static_cast<std::byte*>(pointer), asked_bytes)) return moved;
+    }
+    void* const fresh = allocate(asked_bytes);
+    if (fresh != nullptr && pointer != nullptr) free(pointer);
+    return fresh;
+  }
+
   uint64_t trim() {
     const std::lock_guard lock(mutex_);
     uint64_t returned_bytes = 0;
@@ -222,6 +231,44 @@ class Arena::Impl {
       blocks_.erase(block);
       throw;
     }
+  }
+
+  // Null unless the block has a region to itself, which it then fills, and the system moves that.
+  void* remap(std::byte* at, size_t asked_bytes) {
+    if (asked_bytes > kLargestRequest) return nullptr;
+    const std::lock_guard lock(mutex_);
+    const auto block = blocks_.find(at);
+    if (block == blocks_.end() || !block->second.live() || block->second.region_bytes == 0) return nullptr;
+    const size_t old_bytes = block->second.region_bytes;
+    const auto rest = std::next(block);
+    const bool alone = block->second.bytes == old_bytes ||
+                       (!rest->second.live() && block->second.bytes + rest->second.bytes == old_bytes);
+    if (!alone) return nullptr;
+    const size_t bytes = std::max(old_bytes, round_up(asked_bytes, page_bytes_));
+    std::byte* moved = at;
+    if (bytes != old_bytes) {
+      void* const mapped = mremap(at, old_bytes, bytes, MREMAP_MAYMOVE);
+      if (mapped == MAP_FAILED) return nullptr;
+      moved = static_cast<std::byte*>(mapped);
+    }
+    if (block->second.bytes != old_bytes) {
+      free_.erase({rest->second.bytes, rest->first});
+      blocks_.erase(rest);
+    }
+    permit(at, old_bytes);  // whatever is mapped there next starts clean
+    stats_.live_bytes += bytes - block->second.bytes;
+    stats_.high_water_bytes = std::max(stats_.high_water_bytes, stats_.live_bytes);
+    stats_.capacity_bytes += bytes - old_bytes;
+    ++stats_.allocations;
+    Blocks::node_type node = blocks_.extract(block);
+    node.key() = moved;
+    node.mapped().bytes = bytes;
+    node.mapped().region_bytes = bytes;
+    node.mapped().free_node.value() = {bytes, moved};
+    blocks_.insert(std::move(node));
+    forbid(moved, bytes);
+    permit(moved, asked_bytes);
+    return moved;
   }
 
   // Maps a region with room for a block; the end of free_ if the system has none.
@@ -280,6 +327,14 @@ void* Arena::allocate(size_t size_bytes) noexcept {
 
 void Arena::free(void* block) noexcept {
   if (block != nullptr) impl_->free(block);
+}
+
+void* Arena::resize(void* block, size_t size_bytes) noexcept {
+  try {
+    return impl_->resize(block, size_bytes);
+  } catch (const std::bad_alloc&) {
+    return nullptr;
+  }
 }
 
 Arena::Stats Arena::stats() const noexcept { return impl_->stats(); }

@@ -213,6 +213,55 @@ TEST(Arena, TrimUnmapsFreeRegions) {
   EXPECT_EQ(arena.stats().growths, 4U);
 }
 
+TEST(Arena, ResizingTakesThePagesAlong) {
+  Arena arena("test");
+  const size_t bytes = size_t{4} << 20;
+  EXPECT_NE(arena.resize(nullptr, 100), nullptr);
+  const Filled block = fill(arena, bytes, 7);
+  auto* const larger = static_cast<unsigned char*>(arena.resize(block.at, 3 * bytes + 1));
+  ASSERT_NE(larger, nullptr);
+  EXPECT_TRUE(aligned(larger));
+  // Nobody may count on it, but here it shows that the pages are the same, and were neither given back nor copied.
+  EXPECT_TRUE((Filled{larger, bytes, 7}.intact()));
+  EXPECT_FALSE(larger != block.at && mapped(block.at));
+  std::memset(larger, 9, 3 * bytes + 1);
+  const Arena::Stats stats = arena.stats();
+  EXPECT_EQ(stats.growths, 2U) << "no third region";
+  EXPECT_GE(stats.live_bytes, 3 * bytes + 1 + 128);
+  EXPECT_LE(stats.live_bytes, 3 * bytes + 128 + 65536) << "whole pages";
+  EXPECT_EQ(stats.high_water_bytes, stats.live_bytes) << "never two blocks at once";
+  arena.free(larger);
+  EXPECT_GE(arena.trim(), 3 * bytes + 1);
+  EXPECT_FALSE(mapped(larger));
+  EXPECT_EQ(arena.stats().live_bytes, 128U);
+}
+
+TEST(Arena, ResizingFillsTheRegionOrMakesAnotherBlock) {
+  Arena arena("test");
+  void* const a = arena.allocate(1000);
+  EXPECT_EQ(arena.resize(a, 200'000), a) << "alone in a region of 256 KB";
+  EXPECT_EQ(arena.stats().live_bytes, size_t{256} << 10);
+  arena.free(a);
+  void* const b = arena.allocate(1000);
+  void* const c = arena.allocate(1000);
+  const Filled neighbour = {static_cast<unsigned char*>(c), 1000, 3};
+  std::memset(c, 3, 1000);
+  void* const moved = arena.resize(b, 500'000);
+  EXPECT_NE(moved, b) << "the region is c's, too";
+  std::memset(moved, 1, 500'000);
+  EXPECT_TRUE(neighbour.intact());
+  EXPECT_EQ(arena.allocate(1000), b) << "it was freed";
+}
+
+TEST(Arena, ResizingBeyondAllMemoryLeavesTheBlock) {
+  Arena arena("test");
+  const Filled block = fill(arena, size_t{1} << 20, 5);
+  EXPECT_EQ(arena.resize(block.at, size_t{1} << 62), nullptr);
+  EXPECT_EQ(arena.resize(block.at, std::numeric_limits<size_t>::max()), nullptr);
+  EXPECT_TRUE(block.intact());
+  arena.free(block.at);
+}
+
 TEST(Arena, TrimKeepsRegionsInUse) {
   Arena arena("test");
   void* const a = arena.allocate(size_t{4} << 20);

@@ -5,6 +5,7 @@
 #include <bit>
 #include <cmath>
 #include <cstddef>
+#include <functional>
 #include <limits>
 #include <numeric>
 #include <random>
@@ -15,10 +16,9 @@ namespace {
 
 __extension__ typedef unsigned __int128 Wide;  // sums of 64-bit sizes that cannot overflow
 
-// How much plan() may do after its first order, in looks at a placed buffer (two to three nanoseconds each). With three
-// times as much no plan of the zoo's models becomes smaller by more than 0.2 %, and a new shape waits 1 to 2 ms longer.
-constexpr uint64_t kWorkLimit = 300'000;
-constexpr size_t kMostInMatrix = 4096;  // 2 MB
+// How much plan() may do after its first order, in looks at a placed buffer (two to three nanoseconds each). With twice as
+// much no plan of the zoo's models becomes smaller by more than 1.3 %, and a new shape waits up to 0.5 ms longer.
+constexpr uint64_t kWorkLimit = 200'000;
 constexpr int kMaxMoves = 1000;  // small problems gain nothing from more
 constexpr uint64_t kNowhere = std::numeric_limits<uint64_t>::max();
 
@@ -38,12 +38,22 @@ struct Item {
   size_t buffer = 0;  // its index in the problem
 };
 
-Result<std::vector<Item>> make_items(const Problem& problem) {
+struct Items {
+  std::vector<Item> list;
+  std::vector<int64_t> steps;  // per rank
+};
+
+Result<Items> make_items(const Problem& problem) {
+  if (problem.conflicts != nullptr && problem.conflicts->count() != problem.buffers.size()) {
+    return fail(Code::kInvalidArgument, "the matrix of conflicts is one of ", problem.conflicts->count(),
+                " buffers; there are ", problem.buffers.size());
+  }
   if (problem.buffers.size() > static_cast<size_t>(std::numeric_limits<int32_t>::max())) {
     return fail(Code::kInvalidArgument, problem.buffers.size(), " buffers are more than one plan can hold");
   }
-  std::vector<int64_t> starts;
-  starts.reserve(problem.buffers.size());
+  Items items;
+  std::vector<int64_t>& steps = items.steps;
+  steps.reserve(problem.buffers.size());
   Wide sum = 0;
   for (size_t i = 0; i < problem.buffers.size(); ++i) {
     const Buffer& buffer = problem.buffers[i];
@@ -56,60 +66,43 @@ Result<std::vector<Item>> make_items(const Problem& problem) {
       return fail(Code::kInvalidArgument, "buffer ", i, " '", buffer.name, "' of ", buffer.size_bytes,
                   " bytes takes the sum of all sizes beyond ", kMaxBytes, " bytes");
     }
-    if (buffer.size_bytes > 0) starts.push_back(buffer.first);
+    if (buffer.size_bytes > 0) steps.push_back(buffer.first);
   }
-  std::sort(starts.begin(), starts.end());
-  starts.erase(std::unique(starts.begin(), starts.end()), starts.end());
-  // The last start that is not after the step; there is one, the buffer's own.
-  const auto rank = [&starts](int64_t step) {
-    return static_cast<int32_t>(std::upper_bound(starts.begin(), starts.end(), step) - starts.begin() - 1);
+  if (!std::is_sorted(steps.begin(), steps.end())) std::sort(steps.begin(), steps.end());
+  steps.erase(std::unique(steps.begin(), steps.end()), steps.end());
+  // The last step of the list that is not after this one; there is one, the buffer's own first.
+  const auto rank = [&steps](int64_t step) {
+    return static_cast<int32_t>(std::upper_bound(steps.begin(), steps.end(), step) - steps.begin() - 1);
   };
-  std::vector<Item> items;
+  items.list.reserve(problem.buffers.size());
+  int32_t guess = 0;  // buffers mostly come in the order of their steps
   for (size_t i = 0; i < problem.buffers.size(); ++i) {
     const Buffer& buffer = problem.buffers[i];
     if (buffer.size_bytes == 0) continue;
-    items.push_back({static_cast<uint64_t>(aligned(buffer.size_bytes)), rank(buffer.first), rank(buffer.last), i});
-  }
-  for (const auto& [a, b] : problem.together) {
-    if (a >= problem.buffers.size() || b >= problem.buffers.size() || a == b) {
-      return fail(Code::kInvalidArgument, "buffers ", a, " and ", b, " are said to live together; there are ",
-                  problem.buffers.size());
-    }
+    for (int tries = 0; tries < 2 && steps[guess] < buffer.first; ++tries) ++guess;
+    if (steps[guess] != buffer.first) guess = rank(buffer.first);
+    items.list.push_back({static_cast<uint64_t>(aligned(buffer.size_bytes)), guess, rank(buffer.last), i});
   }
   return items;
 }
 
-using Pairs = std::vector<std::pair<uint32_t, uint32_t>>;
-
-// Problem::together in terms of items; what takes no room is left out.
-Pairs pairs_of_items(const Problem& problem, const std::vector<Item>& items) {
-  std::vector<uint32_t> item_of(problem.buffers.size(), std::numeric_limits<uint32_t>::max());
-  for (size_t i = 0; i < items.size(); ++i) item_of[items[i].buffer] = static_cast<uint32_t>(i);
-  Pairs pairs;
-  pairs.reserve(problem.together.size());
-  for (const auto& [a, b] : problem.together) {
-    if (item_of[a] >= items.size() || item_of[b] >= items.size()) continue;
-    const Item& x = items[item_of[a]];
-    const Item& y = items[item_of[b]];
-    if (x.first > y.last || y.first > x.last) pairs.emplace_back(item_of[a], item_of[b]);
+// The bytes that are live at each rank.
+std::vector<uint64_t> live_bytes(const Items& items) {
+  std::vector<uint64_t> live(items.steps.size() + 1);  // sums wrap on the way and come out right
+  for (const Item& item : items.list) {
+    live[static_cast<size_t>(item.first)] += item.size;
+    live[static_cast<size_t>(item.last) + 1] -= item.size;
   }
-  return pairs;
+  std::partial_sum(live.begin(), live.end(), live.begin());
+  return live;
 }
 
 // For each item the most bytes that are live at any one of its steps.
-std::vector<uint64_t> breadths(const std::vector<Item>& items) {
-  int32_t steps = 0;
-  for (const Item& item : items) steps = std::max(steps, item.last + 1);
-  // levels[k][s] is the largest sum of the 2^k steps from s on; sums wrap on the way and come out right.
-  std::vector<std::vector<uint64_t>> levels(1, std::vector<uint64_t>(static_cast<size_t>(steps) + 1));
-  for (const Item& item : items) {
-    levels[0][static_cast<size_t>(item.first)] += item.size;
-    levels[0][static_cast<size_t>(item.last) + 1] -= item.size;
-  }
-  std::partial_sum(levels[0].begin(), levels[0].end(), levels[0].begin());
-  for (size_t width = 2; width <= levels[0].size(); width *= 2) {
+std::vector<uint64_t> breadths(const std::vector<Item>& items, const std::vector<uint64_t>& live) {
+  std::vector<std::vector<uint64_t>> levels{live};  // levels[k][s] is the largest of the 2^k ranks from s on
+  for (size_t width = 2; width <= live.size(); width *= 2) {
     const std::vector<uint64_t>& below = levels.back();
-    std::vector<uint64_t> level(levels[0].size() - width + 1);
+    std::vector<uint64_t> level(live.size() - width + 1);
     for (size_t s = 0; s < level.size(); ++s) level[s] = std::max(below[s], below[s + width / 2]);
     levels.push_back(std::move(level));
   }
@@ -142,9 +135,11 @@ enum class Fit {
   kWalls,  // the smallest gap that is large enough, at the end nearer to the block's, whose size is taken for the bound
 };
 
+// What a placed item takes.
 struct Room {
   uint64_t offset;
-  uint64_t end;
+  uint32_t item;
+  uint32_t buffer;
 };
 
 // The walk up the rooms that are taken while a new buffer lives, lowest offset first.
@@ -153,9 +148,9 @@ class Walk {
   Walk(uint64_t size, Fit fit, uint64_t bound) : size_(size), fit_(fit), bound_(bound) {}
 
   // False once the search is over.
-  bool pass(Room room) {
-    if (room.offset > top_ && look(room.offset) && fit_ == Fit::kFirst) return false;
-    top_ = std::max(top_, room.end);
+  bool pass(uint64_t offset, uint64_t end) {
+    if (offset > top_ && look(offset) && fit_ == Fit::kFirst) return false;
+    top_ = std::max(top_, end);
     return true;
   }
 
@@ -187,175 +182,175 @@ class Walk {
 // Places items in a given order and counts what that costs.
 class Placer {
  public:
-  // `together`: items that may live together although their steps are disjoint.
-  Placer(const std::vector<Item>& items, const Pairs& together, uint64_t bound)
-      : items_(items), bound_(bound), offsets_(items.size()) {
-    find_neighbours(together);
+  Placer(const std::vector<Item>& items, const Conflicts& conflicts, uint64_t bound)
+      : items_(items),
+        conflicts_(conflicts),
+        bound_(bound),
+        item_of_(conflicts.count()),
+        offsets_(items.size()),
+        is_placed_((conflicts.count() + 63) / 64) {
+    placed_.reserve(items.size());
+    for (size_t i = 0; i < items.size(); ++i) item_of_[items[i].buffer] = static_cast<uint32_t>(i);
   }
 
   // The block's size, or kNowhere once it would exceed limit or the work is spent. offsets() then holds the offsets.
   uint64_t place(const Order& order, Fit fit, uint64_t limit, uint64_t work_limit) {
-    std::fill(offsets_.begin(), offsets_.end(), kNowhere);
-    rooms_.clear();
-    lives_.clear();
+    std::fill(is_placed_.begin(), is_placed_.end(), 0);
     placed_.clear();
     work_ += order.size();
     uint64_t total = 0;
     for (const uint32_t i : order) {
       if (work_ > work_limit) return kNowhere;
-      const uint64_t offset = gathers() ? gather(i, fit) : scan(i, fit);
-      const Room room{offset, offset + items_[i].size};
-      total = std::max(total, room.end);
+      const size_t buffer = items_[i].buffer;
+      const uint64_t offset = find(i, fit);
+      total = std::max(total, offset + items_[i].size);
       if (total > limit) return kNowhere;
-      offsets_[i] = room.offset;
-      if (!gathers()) {
-        const auto at = std::upper_bound(rooms_.begin(), rooms_.end(), room, lower);
-        if (conflicts_.empty()) lives_.insert(lives_.begin() + (at - rooms_.begin()), {items_[i].first, items_[i].last});
-        else placed_.insert(placed_.begin() + (at - rooms_.begin()), i);
-        rooms_.insert(at, room);
-      }
+      offsets_[i] = offset;
+      is_placed_[buffer / 64] |= uint64_t{1} << (buffer % 64);
+      const Room room{offset, i, static_cast<uint32_t>(buffer)};
+      placed_.insert(std::upper_bound(placed_.begin(), placed_.end(), room, lower), room);
     }
     return total;
   }
 
   const std::vector<uint64_t>& offsets() const { return offsets_; }  // per item
+  void raise_bound(uint64_t bound) { bound_ = bound; }
   void add_work(uint64_t work) { work_ += work; }
   uint64_t work() const { return work_; }
 
  private:
-  struct Life {
-    int32_t first;
-    int32_t last;
-  };
-  static bool lower(Room a, Room b) { return a.offset < b.offset; }
-  bool gathers() const { return !neighbours_begin_.empty(); }
+  static bool lower(const Room& a, const Room& b) { return a.offset < b.offset; }
 
-  // Passes over everything placed. What lives together with the item is picked without a branch, since who does is as
-  // good as random, and in pieces, so that a walk that ends early has not looked at everything.
-  uint64_t scan(uint32_t i, Fit fit) {
-    const Item item = items_[i];
-    const uint64_t* row = conflicts_.empty() ? nullptr : &conflicts_[i * row_];
-    Walk walk(item.size, fit, bound_);
+  // Where the item goes: past the rooms of the placed items that conflict with it, from the lowest up. A few are picked by
+  // their bits and sorted; many are found by passing over everything placed, which is sorted.
+  uint64_t find(uint32_t i, Fit fit) {
+    const std::span<const uint64_t> row = conflicts_.row(items_[i].buffer);
+    Walk walk(items_[i].size, fit, bound_);
+    size_t count = 0;
+    for (size_t w = 0; w < row.size(); ++w) count += static_cast<size_t>(std::popcount(row[w] & is_placed_[w]));
+    if (kPickCost * count * std::bit_width(count) < placed_.size()) pick(row, walk);
+    else pass_over(row, walk);
+    return walk.offset();
+  }
+
+  void pick(std::span<const uint64_t> row, Walk& walk) {
+    picked_.clear();
+    for (size_t w = 0; w < row.size(); ++w) {
+      for (uint64_t bits = row[w] & is_placed_[w]; bits != 0; bits &= bits - 1) {
+        const auto buffer = static_cast<uint32_t>(w * 64 + static_cast<size_t>(std::countr_zero(bits)));
+        picked_.push_back({offsets_[item_of_[buffer]], item_of_[buffer], buffer});
+      }
+    }
+    std::sort(picked_.begin(), picked_.end(), lower);
+    work_ += row.size() / 4 + kPickCost * picked_.size() * static_cast<size_t>(std::bit_width(picked_.size()));
+    for (const Room& room : picked_) {
+      if (!walk.pass(room.offset, room.offset + items_[room.item].size)) return;
+    }
+  }
+
+  // What conflicts is found without a branch, since which do is as good as random, and in pieces, so that a walk that ends
+  // early has not looked at everything.
+  void pass_over(std::span<const uint64_t> row, Walk& walk) {
     constexpr size_t kPiece = 128;
     std::array<uint32_t, kPiece> hits;
-    for (size_t begin = 0; begin < rooms_.size(); begin += kPiece) {
-      const auto end = static_cast<uint32_t>(std::min(begin + kPiece, rooms_.size()));
+    for (size_t begin = 0; begin < placed_.size(); begin += kPiece) {
+      const size_t end = std::min(begin + kPiece, placed_.size());
       size_t count = 0;
-      for (auto k = static_cast<uint32_t>(begin); k < end; ++k) {
-        hits[count] = k;
-        if (row == nullptr) count += static_cast<size_t>((lives_[k].first <= item.last) & (lives_[k].last >= item.first));
-        else count += row[placed_[k] / 64] >> (placed_[k] % 64) & 1;
+      for (size_t k = begin; k < end; ++k) {
+        hits[count] = static_cast<uint32_t>(k);
+        count += row[placed_[k].buffer / 64] >> (placed_[k].buffer % 64) & 1;
       }
       work_ += end - begin + count;
       for (size_t k = 0; k < count; ++k) {
-        if (!walk.pass(rooms_[hits[k]])) return walk.offset();
+        const Room& room = placed_[hits[k]];
+        if (!walk.pass(room.offset, room.offset + items_[room.item].size)) return;
       }
     }
-    return walk.offset();
   }
 
-  // Collects the item's placed neighbours and sorts them.
-  uint64_t gather(uint32_t i, Fit fit) {
-    rooms_.clear();
-    for (size_t k = neighbours_begin_[i]; k < neighbours_begin_[i + 1]; ++k) {
-      const uint32_t j = neighbours_[k];
-      if (offsets_[j] != kNowhere) rooms_.push_back({offsets_[j], offsets_[j] + items_[j].size});
-    }
-    std::sort(rooms_.begin(), rooms_.end(), lower);
-    work_ += 2 * (neighbours_begin_[i + 1] - neighbours_begin_[i]) + 4 * rooms_.size() * std::bit_width(rooms_.size());
-    Walk walk(items_[i].size, fit, bound_);
-    for (const Room room : rooms_) {
-      if (!walk.pass(room)) break;
-    }
-    return walk.offset();
-  }
-
-  // Lists for each item those that live together with it, if these are few enough that gathering beats scanning, or if
-  // steps do not tell all.
-  void find_neighbours(const Pairs& together) {
-    Order by_first(items_.size());
-    std::iota(by_first.begin(), by_first.end(), 0U);
-    std::sort(by_first.begin(), by_first.end(),
-              [this](uint32_t a, uint32_t b) { return items_[a].first < items_[b].first; });
-    std::vector<int32_t> lasts;
-    for (const Item& item : items_) lasts.push_back(item.last);
-    std::sort(lasts.begin(), lasts.end());
-    size_t count = 0;
-    size_t ended = 0;
-    for (size_t begun = 0; begun < by_first.size(); ++begun) {
-      while (lasts[ended] < items_[by_first[begun]].first) ++ended;
-      count += begun - ended;
-    }
-    if (together.empty() && count > std::min(items_.size() * items_.size() / 96, 64 * items_.size())) return;
-
-    std::vector<uint32_t> live;
-    const auto each_live_pair = [&](const auto& visit) {
-      live.clear();
-      for (const uint32_t i : by_first) {
-        std::erase_if(live, [&](uint32_t j) { return items_[j].last < items_[i].first; });
-        for (const uint32_t j : live) visit(i, j);
-        live.push_back(i);
-      }
-    };
-    // Many pairs: a bit for each is quicker to ask than a list is to sort, for as many items as fit into a cache.
-    if (count + together.size() > items_.size() * items_.size() / 96 && items_.size() <= kMostInMatrix) {
-      row_ = (items_.size() + 63) / 64;
-      conflicts_.assign(items_.size() * row_, 0);
-      const auto set = [this](uint32_t a, uint32_t b) {
-        conflicts_[a * row_ + b / 64] |= uint64_t{1} << (b % 64);
-        conflicts_[b * row_ + a / 64] |= uint64_t{1} << (a % 64);
-      };
-      for (const auto& [a, b] : together) set(a, b);
-      each_live_pair(set);
-      work_ += 2 * (count + together.size());
-      return;
-    }
-
-    Pairs pairs = together;
-    pairs.reserve(count + together.size());
-    each_live_pair([&pairs](uint32_t i, uint32_t j) { pairs.emplace_back(i, j); });
-    neighbours_begin_.assign(items_.size() + 1, 0);
-    for (const auto& [a, b] : pairs) {
-      ++neighbours_begin_[a];
-      ++neighbours_begin_[b];
-    }
-    std::partial_sum(neighbours_begin_.begin(), neighbours_begin_.end(), neighbours_begin_.begin());
-    neighbours_.resize(2 * pairs.size());
-    for (const auto& [a, b] : pairs) {
-      neighbours_[--neighbours_begin_[a]] = b;
-      neighbours_[--neighbours_begin_[b]] = a;
-    }
-    work_ += 4 * pairs.size();
-  }
+  static constexpr size_t kPickCost = 2;  // to sort one in, per doubling of their number, in looks
 
   const std::vector<Item>& items_;
-  const uint64_t bound_;
-  std::vector<uint64_t> offsets_;
-  std::vector<Room> rooms_;  // what is placed, lowest offset first: everything, or the neighbours gathered last
-  std::vector<Life> lives_;  // beside it when everything is there, and steps tell all
-  std::vector<uint32_t> placed_;     // or else which items those are
-  std::vector<uint64_t> conflicts_;  // a row of bits per item: those that it lives together with; empty: see the others
-  size_t row_ = 0;                   // words of a row
-  std::vector<uint32_t> neighbours_;      // of item i: from neighbours_begin_[i] to neighbours_begin_[i + 1]
-  std::vector<size_t> neighbours_begin_;  // empty: scan
+  const Conflicts& conflicts_;
+  uint64_t bound_;
+  std::vector<uint32_t> item_of_;    // per buffer
+  std::vector<uint64_t> offsets_;    // per item
+  std::vector<uint64_t> is_placed_;  // a bit per buffer
+  std::vector<Room> placed_;         // lowest offset first
+  std::vector<Room> picked_;
   uint64_t work_ = 0;
 };
 
+// The heaviest of a few sets of buffers that all conflict with one another. Each begins with one of the largest buffers
+// and takes in, by size, whatever conflicts with all that is in it; the last begins with what is live at `peak`.
+Wide heavy_clique(const std::vector<Buffer>& buffers, const Conflicts& conflicts, int64_t peak) {
+  constexpr size_t kStarts = 24;
+  std::vector<std::pair<uint64_t, uint32_t>> by_size;
+  by_size.reserve(buffers.size());
+  for (size_t i = 0; i < buffers.size(); ++i) {
+    if (buffers[i].size_bytes > 0 && buffers[i].first <= buffers[i].last) by_size.emplace_back(buffers[i].size_bytes, i);
+  }
+  std::sort(by_size.begin(), by_size.end(), std::greater<>());
+  Wide most = 0;
+  std::vector<uint64_t> open;  // those that conflict with all that is in
+  for (size_t start = 0; start <= std::min(kStarts, by_size.size()); ++start) {
+    const bool from_peak = start == std::min(kStarts, by_size.size());
+    Wide sum = 0;
+    open.assign((buffers.size() + 63) / 64, ~uint64_t{0});
+    const auto take = [&](uint32_t i) {
+      sum += aligned(buffers[i].size_bytes);
+      const std::span<const uint64_t> row = conflicts.row(i);
+      for (size_t w = 0; w < open.size(); ++w) open[w] &= row[w];
+    };
+    if (!from_peak) take(by_size[start].second);
+    for (const auto& [size, i] : by_size) {
+      if (from_peak && buffers[i].first <= peak && peak <= buffers[i].last) take(i);
+    }
+    for (const auto& [size, i] : by_size) {
+      if ((open[i / 64] >> (i % 64) & 1) != 0) take(i);
+    }
+    most = std::max(most, sum);
+  }
+  return most;
+}
+
 }  // namespace
 
+Conflicts::Conflicts(std::span<const Buffer> buffers)
+    : count_(buffers.size()), row_words_((buffers.size() + 63) / 64), rows_(count_ * row_words_) {
+  std::vector<uint32_t> by_first(count_);
+  std::iota(by_first.begin(), by_first.end(), 0U);
+  std::vector<uint32_t> by_last = by_first;
+  std::sort(by_first.begin(), by_first.end(), [&](uint32_t a, uint32_t b) { return buffers[a].first < buffers[b].first; });
+  std::sort(by_last.begin(), by_last.end(), [&](uint32_t a, uint32_t b) { return buffers[a].last < buffers[b].last; });
+  std::vector<uint64_t> live(row_words_);  // of those begun no later than the buffer at hand, what has not ended before it
+  size_t ended = 0;
+  for (const uint32_t i : by_first) {
+    for (; buffers[by_last[ended]].last < buffers[i].first; ++ended) live[by_last[ended] / 64] &= ~(uint64_t{1} << (by_last[ended] % 64));
+    for (size_t w = 0; w < row_words_; ++w) {
+      for (uint64_t bits = live[w]; bits != 0; bits &= bits - 1) add(i, w * 64 + static_cast<size_t>(std::countr_zero(bits)));
+    }
+    live[i / 64] |= uint64_t{1} << (i % 64);
+  }
+}
+
 Result<Solution> plan(const Problem& problem) {
-  Result<std::vector<Item>> made = make_items(problem);
+  Result<Items> made = make_items(problem);
   if (!made) return std::move(made.error());
-  const std::vector<Item>& items = *made;
+  const std::vector<Item>& items = made->list;
 
   Solution solution;
   solution.offsets.assign(problem.buffers.size(), 0);
   if (items.empty()) return solution;
-  const uint64_t bound = lower_bound(problem);
-  // A search for the last hundredths of a percent takes all its time, at every new set of shapes.
-  const uint64_t good_enough = bound + bound / 512;
+  const std::vector<uint64_t> live = live_bytes(*made);
+  const auto peak = std::max_element(live.begin(), live.end() - 1);
+  std::shared_ptr<const Conflicts> conflicts = problem.conflicts;
+  if (conflicts == nullptr) conflicts = std::make_shared<Conflicts>(problem.buffers);
+  Placer placer(items, *conflicts, *peak);
+  // A search for the last tenths of a percent takes all its time, at every new set of shapes.
+  uint64_t good_enough = *peak + *peak / 256;
+  solution.lower_bound_bytes = *peak;
 
-  Placer placer(items, pairs_of_items(problem, items), bound);
   uint64_t best = kNowhere;
   std::vector<uint64_t> best_offsets;
   Order best_order;
@@ -375,7 +370,7 @@ Result<Solution> plan(const Problem& problem) {
   // wins on large problems with long lives. In order of time, only walls are of use, but then they pack what repeats
   // itself: a residual block's buffers keep clear of the next one's.
   enum class By { kSize, kBreadth, kSizeAndSomeLength, kSizeAndLength, kTime };
-  const auto keys = [&items, most = breadths(items)](By by) {
+  const auto keys = [&items, most = breadths(items, live)](By by) {
     std::vector<double> keys;
     for (size_t i = 0; i < items.size(); ++i) {
       const double size = static_cast<double>(items[i].size);
@@ -400,7 +395,16 @@ Result<Solution> plan(const Problem& problem) {
     if (best <= good_enough || placer.work() >= work_limit) break;
     placer.add_work(4 * items.size() * std::bit_width(items.size()));
     try_order(order_by(items, keys(by)), fit, best - 1);
-    if (work_limit == kNowhere) work_limit = std::max(kWorkLimit, placer.work());
+    if (work_limit != kNowhere) continue;
+    // After the first: often it is good, and then no better bound is needed.
+    work_limit = std::max(kWorkLimit, placer.work());
+    if (best <= good_enough || problem.conflicts == nullptr) continue;
+    const int64_t step = made->steps[static_cast<size_t>(peak - live.begin())];
+    const uint64_t clique = saturated(heavy_clique(problem.buffers, *conflicts, step));
+    if (clique <= *peak) continue;
+    solution.lower_bound_bytes = clique;
+    good_enough = clique + clique / 256;
+    placer.raise_bound(clique);
   }
 
   std::mt19937 random(1);  // the standard fixes its numbers, and so the plan
@@ -438,12 +442,15 @@ uint64_t lower_bound(const Problem& problem) {
   std::sort(ends.begin(), ends.end());
   Wide live = 0;
   Wide most = 0;
+  int64_t peak = 0;
   auto end = ends.begin();
   for (const auto& [step, size_bytes] : begins) {
     for (; end->first < step; ++end) live -= aligned(end->second);
     live += aligned(size_bytes);
+    if (live > most) peak = step;
     most = std::max(most, live);
   }
+  if (problem.conflicts != nullptr) most = std::max(most, heavy_clique(problem.buffers, *problem.conflicts, peak));
   return saturated(most);
 }
 

@@ -2,23 +2,25 @@
 //
 // Planning is a plain value, Problem to Solution, with a file format, and a validator that shares no code with the
 // planner. Lifetimes are closed intervals of steps (unit positions in the schedule): two buffers may share bytes iff
-// their intervals are disjoint, and nothing says that they may live together all the same, because the units that use
-// them may run at the same time.
+// their intervals are disjoint, and nothing says that they conflict all the same, because the units that use them may
+// run at the same time. Which do depends on the schedule alone, not on sizes: the matrix is made once and shared.
 //
 // The best plan is NP-hard to find. plan() places the buffers one by one, each in a gap between the buffers placed
 // before it that live at the same time, and does so for several orders; then it moves buffers that reach the top to an
 // earlier place in the order and keeps what gets no worse. It stops within 0.2 % of lower_bound() or when a fixed amount
-// of work is spent (counted, not timed: one problem has one answer on every machine). Up to 534 buffers, as the zoo's
-// models have but one, take at most 1.1 ms on a server's core, and 1,006 of which 75,939 pairs may live together 2 ms;
-// where many do, the first order alone takes time that grows with the square.
+// of work is spent (counted, not timed: one problem has one answer on every machine): on a server's core at most 0.9 ms for
+// up to 534 buffers, as the zoo's models have but one, and 1.2 ms for 1,006, where the first order takes it all. With n
+// buffers, an order takes time that grows with n * n where many of them conflict, and n * n / 8 bytes.
 //
 // Sizes count rounded up to kAlignment. Functions are pure and may be called from any thread.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <memory>
+#include <span>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "plx/base/result.h"
@@ -36,31 +38,53 @@ struct Buffer {
   std::string name;         // for people
 };
 
+// Which buffers, by index, may live at the same time: a symmetric matrix of bits.
+class Conflicts {
+ public:
+  // Those whose intervals meet; sizes do not count.
+  explicit Conflicts(std::span<const Buffer> buffers);
+  // These two as well, a != b.
+  void add(size_t a, size_t b) {
+    rows_[a * row_words_ + b / 64] |= uint64_t{1} << (b % 64);
+    rows_[b * row_words_ + a / 64] |= uint64_t{1} << (a % 64);
+  }
+  size_t count() const { return count_; }
+  bool has(size_t a, size_t b) const { return (rows_[a * row_words_ + b / 64] >> (b % 64) & 1) != 0; }
+  // Of one buffer, bit b % 64 of word b / 64 being buffer b; its own is 0.
+  std::span<const uint64_t> row(size_t a) const { return {&rows_[a * row_words_], row_words_}; }
+
+ private:
+  size_t count_;
+  size_t row_words_;
+  std::vector<uint64_t> rows_;
+};
+
 struct Problem {
   std::vector<Buffer> buffers;
-  // Pairs of buffers, by index, that may live together although their intervals are disjoint. Each pair once.
-  std::vector<std::pair<uint32_t, uint32_t>> together;
+  std::shared_ptr<const Conflicts> conflicts;  // made of these buffers' intervals; null: intervals tell all
 };
 
 struct Solution {
   std::vector<uint64_t> offsets;  // per buffer, multiples of kAlignment
   uint64_t total_bytes = 0;
+  uint64_t lower_bound_bytes = 0;  // no plan is smaller: lower_bound(), or less where the plan is as good as that
 };
 
-// kInvalidArgument, naming the buffer, if one ends before it begins or all together exceed kMaxBytes, and for a pair
-// that names no buffer.
+// kInvalidArgument, naming the buffer, if one ends before it begins or all together exceed kMaxBytes, and for a matrix of
+// another number of buffers.
 Result<Solution> plan(const Problem& problem);
 // kInvalidPlan, naming the buffers, unless every offset is aligned, every buffer lies inside total_bytes, and no two
 // buffers share bytes at the same time; kInvalidArgument if the problem itself is not sound.
 Status validate(const Problem& problem, const Solution& solution);
-// The largest sum of live bytes at any step, one step after the other: no plan is smaller. A buffer with last < first never lives. UINT64_MAX if
-// the sum is larger than that.
+// No plan is smaller: the largest sum of live bytes at any step, or the heaviest set of buffers that all conflict with
+// one another among a few that were grown greedily, if that is more. A buffer with last < first never lives. UINT64_MAX
+// if the sum is larger than that.
 uint64_t lower_bound(const Problem& problem);
 // What one buffer per tensor would take. UINT64_MAX if the sum is larger than that.
 uint64_t naive_bytes(const Problem& problem);
 
-// One buffer a line: "name<TAB>size_bytes<TAB>first<TAB>last"; then one pair of Problem::together a line:
-// "index<TAB>index". Empty lines and lines that start with '#' are skipped.
+// One buffer a line: "name<TAB>size_bytes<TAB>first<TAB>last"; then one pair a line, "index<TAB>index", of those that
+// conflict although their intervals are disjoint. Empty lines and lines that start with '#' are skipped.
 // In names, tab, line feed, carriage return and backslash are written \t, \n, \r and \\, and a '#' in front \#, so that
 // every sound problem is read back as it was.
 std::string to_text(const Problem& problem);

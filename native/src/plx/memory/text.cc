@@ -4,10 +4,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "plx/memory/planner.h"
 
@@ -57,8 +59,14 @@ Status read_number(size_t line, std::string_view field, std::string_view text, N
               std::numeric_limits<Number>::max());
 }
 
+struct Pair {
+  uint32_t a = 0;
+  uint32_t b = 0;
+  size_t line = 0;
+};
+
 // A line of two fields is a pair, one of four a buffer.
-Status read_line(size_t number, std::string_view line, Problem& problem) {
+Status read_line(size_t number, std::string_view line, Problem& problem, std::vector<Pair>& pairs) {
   std::array<std::string_view, 4> fields;
   size_t count = 0;
   for (std::string_view rest = line;;) {
@@ -69,9 +77,10 @@ Status read_line(size_t number, std::string_view line, Problem& problem) {
     rest.remove_prefix(tab + 1);
   }
   if (count == 2) {
-    auto& [a, b] = problem.together.emplace_back();
-    if (Status status = read_number(number, "index", fields[0], a); !status) return status;
-    return read_number(number, "index", fields[1], b);
+    Pair& pair = pairs.emplace_back();
+    pair.line = number;
+    if (Status status = read_number(number, "index", fields[0], pair.a); !status) return status;
+    return read_number(number, "index", fields[1], pair.b);
   }
   if (count != fields.size()) {
     return fail(Code::kInvalidArgument, "line ", number, ": ", count, " fields instead of 4, write ", kFields);
@@ -113,20 +122,38 @@ std::string to_text(const Problem& problem) {
     out += '\t' + std::to_string(buffer.size_bytes) + '\t' + std::to_string(buffer.first) + '\t' +
            std::to_string(buffer.last) + '\n';
   }
-  for (const auto& [a, b] : problem.together) out += std::to_string(a) + '\t' + std::to_string(b) + '\n';
+  for (size_t a = 0; problem.conflicts != nullptr && a < problem.buffers.size(); ++a) {
+    for (size_t b = a + 1; b < problem.buffers.size(); ++b) {
+      const Buffer& x = problem.buffers[a];
+      const Buffer& y = problem.buffers[b];
+      const bool meet = x.first <= y.last && y.first <= x.last;
+      if (!meet && problem.conflicts->has(a, b)) out += std::to_string(a) + '\t' + std::to_string(b) + '\n';
+    }
+  }
   return out;
 }
 
 Result<Problem> from_text(std::string_view text) {
   Problem problem;
+  std::vector<Pair> pairs;
   for (size_t number = 1; !text.empty(); ++number) {
     const size_t end = text.find('\n');
     std::string_view line = text.substr(0, end);
     text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
     if (line.ends_with('\r')) line.remove_suffix(1);  // written by an editor on Windows
     if (line.empty() || line.front() == '#') continue;
-    if (Status status = read_line(number, line, problem); !status) return std::move(status.error());
+    if (Status status = read_line(number, line, problem, pairs); !status) return std::move(status.error());
   }
+  if (pairs.empty()) return problem;
+  auto conflicts = std::make_shared<Conflicts>(problem.buffers);
+  for (const Pair& pair : pairs) {
+    if (pair.a >= problem.buffers.size() || pair.b >= problem.buffers.size() || pair.a == pair.b) {
+      return fail(Code::kInvalidArgument, "line ", pair.line, ": buffers ", pair.a, " and ", pair.b,
+                  " are said to live together; there are ", problem.buffers.size());
+    }
+    conflicts->add(pair.a, pair.b);
+  }
+  problem.conflicts = std::move(conflicts);
   return problem;
 }
 

@@ -28,6 +28,10 @@ Status validate(const Problem& problem, const Solution& solution) {
     return fail(Code::kInvalidPlan, "the plan has ", solution.offsets.size(), " offsets for ", buffers.size(),
                 " buffers");
   }
+  if (problem.conflicts != nullptr && problem.conflicts->count() != buffers.size()) {
+    return fail(Code::kInvalidArgument, "the matrix of conflicts is one of ", problem.conflicts->count(), " buffers; there are ",
+                buffers.size());
+  }
   for (size_t i = 0; i < buffers.size(); ++i) {
     if (buffers[i].last < buffers[i].first) {
       return fail(Code::kInvalidArgument, "buffer ", i, " '", buffers[i].name, "' ends at step ", buffers[i].last,
@@ -73,15 +77,13 @@ Status validate(const Problem& problem, const Solution& solution) {
                     buffers[other].first, " to ", buffers[other].last, ") while both are live");
     }
   }
-  for (const auto& [a, b] : problem.together) {
-    if (a >= buffers.size() || b >= buffers.size() || a == b) {
-      return fail(Code::kInvalidArgument, "buffers ", a, " and ", b, " are said to live together; there are ",
-                  buffers.size());
-    }
-    const uint64_t end_of_a = solution.offsets[a] + buffers[a].size_bytes;
-    const uint64_t end_of_b = solution.offsets[b] + buffers[b].size_bytes;
-    const bool empty = buffers[a].size_bytes == 0 || buffers[b].size_bytes == 0;
-    if (!empty && solution.offsets[a] < end_of_b && solution.offsets[b] < end_of_a) {
+  if (problem.conflicts == nullptr) return {};
+  for (size_t a = 0; a < buffers.size(); ++a) {
+    for (size_t b = 0; b < a; ++b) {
+      if (!problem.conflicts->has(a, b) || buffers[a].size_bytes == 0 || buffers[b].size_bytes == 0) continue;
+      const uint64_t end_of_a = solution.offsets[a] + buffers[a].size_bytes;
+      const uint64_t end_of_b = solution.offsets[b] + buffers[b].size_bytes;
+      if (solution.offsets[a] >= end_of_b || solution.offsets[b] >= end_of_a) continue;
       return refuse(problem, solution, a, "shares bytes with buffer ", b, " '", buffers[b].name, "' (",
                     buffers[b].size_bytes, " bytes at ", solution.offsets[b], "), which may be live at the same time");
     }

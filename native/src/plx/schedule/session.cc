@@ -7,6 +7,7 @@
 
 #include "plx/memory/planner.h"
 #include "plx/schedule/executor.h"
+#include "plx/schedule/layout.h"
 #include "plx/schedule/views.h"
 
 namespace plx::schedule {
@@ -46,7 +47,6 @@ struct Session::Impl final : Executor::Work {
     int index = 0;  // of the unit or alias
     OrtSession* session = nullptr;
     Width width = Width::kWide;
-    std::vector<int> roots;  // root slots it reads or writes, each once
     // The arguments of a unit's run:
     std::vector<const char*> names;  // of the inputs, filled by each run where one may be absent; else empty
     std::vector<const OrtValue*> inputs;
@@ -79,12 +79,9 @@ struct Session::Impl final : Executor::Work {
     std::vector<int64_t> key;
     bool seen = false;  // a run went through, so that everything settled is recorded
     bool planned = false;
-    std::vector<std::optional<graph::Shape>> recorded;  // per slot
-    std::vector<uint64_t> offsets;                      // per slot that is a root with a place in the block
-    std::vector<bool> placed;
-    uint64_t total_bytes = 0;
+    std::vector<std::optional<graph::Shape>> recorded;  // per slot, beside the fixed ones
+    memory::Solution layout;                            // of the tenants, as far as they have a size
     uint64_t naive_bytes = 0;
-    uint64_t lower_bound_bytes = 0;
     std::vector<ort::Value> preset;  // per slot, over the block or over what an alias views
     uint64_t block_epoch = 0;
     uint64_t binding_epoch = 0;
@@ -181,13 +178,14 @@ struct Session::Impl final : Executor::Work {
       ++uses[slot(static_cast<int>(i)).root];  // one that never ends
     }
     std::vector<Task> tasks(order.size());
+    std::vector<Use> used(order.size());
     std::vector<int> maker(slots, -1);  // the step that makes a slot
     for (size_t i = 0; i < order.size(); ++i) {
       const int step = static_cast<int>(i);
       const auto touch = [&](int s) {
         int& at = last[slot(s).root];
         at = std::max(at, step);
-        order[i].roots.push_back(slot(s).root);
+        used[i].roots.push_back(slot(s).root);
       };
       const auto read = [&](int s) {
         touch(s);
@@ -203,6 +201,7 @@ struct Session::Impl final : Executor::Work {
       } else {
         const auto& unit = compiled->units()[order[i].index];
         tasks[i].wide = order[i].width == Width::kWide && workers > 1;
+        used[i].written = unit.outputs;
         for (const int s : unit.inputs) read(s);
         for (const int s : unit.outputs) {
           first[s] = step;
@@ -216,11 +215,11 @@ struct Session::Impl final : Executor::Work {
         order[i].outputs.resize(unit.outputs.size());
         order[i].preset.resize(unit.outputs.size());
       }
-      for (std::vector<int>* list : {&order[i].roots, &tasks[i].predecessors}) {
+      for (std::vector<int>* list : {&used[i].roots, &tasks[i].predecessors}) {
         std::sort(list->begin(), list->end());
         list->erase(std::unique(list->begin(), list->end()), list->end());
       }
-      for (const int root : order[i].roots) ++uses[root];
+      for (const int root : used[i].roots) ++uses[root];
     }
     for (size_t i = 0, entry = 0; i < order.size(); ++i) {
       if (order[i].alias) continue;
@@ -231,13 +230,14 @@ struct Session::Impl final : Executor::Work {
     executor = std::make_unique<Executor>(std::move(tasks), workers, wanted.memory_budget_bytes);
     uses_left = std::make_unique<std::atomic<int>[]>(slots);
     steps = std::move(order);
+    uses_of = std::move(used);
     operand_slot = std::move(slot_of);
     current.assign(slots, nullptr);
     owned.clear();
     owned.resize(slots);
     has_run = false;
     known.clear();  // offsets belong to an order
-    together.reset();
+    find_tenants();
     active = nullptr;
     shapes_changed = true;
     for (Output& output : outputs) output.value = nullptr;
@@ -331,7 +331,7 @@ struct Session::Impl final : Executor::Work {
     Status status = step.alias ? run_alias(step) : run_unit(step);
     timings[index] = {start, now_ns(), worker};
     if (!status) return status;
-    for (const int root : step.roots) {
+    for (const int root : uses_of[index].roots) {
       if (uses_left[root].fetch_sub(1, std::memory_order_acq_rel) == 1) release(root);
     }
     return {};
@@ -369,16 +369,20 @@ struct Session::Impl final : Executor::Work {
     active = &known.front();
     active->key = key;
     active->recorded.resize(current.size());
-    active->placed.resize(current.size());
-    active->offsets.resize(current.size());
     active->preset.resize(current.size());
-    // What is known before anything has run need not be asked of ONNX Runtime. Scalars may be of unknown rank in truth.
-    const graph::Shapes& fixed = compiled->subject().fixed_shapes;
-    for (size_t i = 0; i < current.size() && !fixed.empty(); ++i) {
-      const CompiledPlan::Slot& s = slot(static_cast<int>(i));
-      if (s.settled && fixed[s.value] && !fixed[s.value]->dims.empty()) active->recorded[i] = fixed[s.value];
-    }
     ++shape_misses;
+  }
+
+  // The shape of a settled slot, if it is known. What is fixed before anything has run need not be asked of ONNX Runtime;
+  // but scalars may be of unknown rank in truth.
+  const graph::Shape* shape_at(const Shapes& shapes, int s) const {
+    if (unsettled[s]) return nullptr;
+    const graph::Shapes& fixed = compiled->subject().fixed_shapes;
+    if (!fixed.empty()) {
+      const auto& shape = fixed[slot(s).value];
+      if (shape && !shape->dims.empty()) return &*shape;
+    }
+    return shapes.recorded[s] ? &*shapes.recorded[s] : nullptr;
   }
 
   // The caller's memory for a slot, if the unit may write straight into it.
@@ -516,7 +520,7 @@ struct Session::Impl final : Executor::Work {
   }
 
   void record(const CompiledPlan::Unit& unit) {
-    const auto unknown = [this](int s) { return !unsettled[s] && !active->recorded[s]; };
+    const auto unknown = [this](int s) { return !unsettled[s] && shape_at(*active, s) == nullptr; };
     if (std::none_of(unit.outputs.begin(), unit.outputs.end(), unknown)) return;
     const int64_t start = now_ns();
     for (const int s : unit.outputs) {
@@ -584,7 +588,7 @@ struct Session::Impl final : Executor::Work {
     }
     auto dims = view_dims(node, shape->dims, told, has_operand);
     if (!dims) return dims.error();
-    if (!active->seen && !unsettled[alias.output]) {
+    if (!active->seen && !unsettled[alias.output] && shape_at(*active, alias.output) == nullptr) {
       active->recorded[alias.output] = graph::Shape{.element = shape->element, .dims = *dims};
     }
     auto made = view_over(const_cast<OrtValue*>(viewed), shape->element, *dims);
@@ -649,106 +653,74 @@ struct Session::Impl final : Executor::Work {
   }
 
   // ---- planned memory ----
-  Status plan(Shapes& shapes) {
-    memory::Problem problem;
-    std::vector<int> slots;
+  // What the schedule alone says about the block; sizes come with a set of shapes.
+  void find_tenants() {
+    tenants.clear();
+    problem = {};
     for (size_t i = 0; i < current.size(); ++i) {
       const int s = static_cast<int>(i);
-      if (slot(s).unit < 0 || unsettled[s] || !shapes.recorded[s]) continue;
-      const uint64_t bytes = *graph::tensor_bytes(shapes.recorded[s]->element, shapes.recorded[s]->dims);
+      if (slot(s).unit < 0 || !slot(s).settled) continue;
       const int64_t end = last[s] == kForever ? static_cast<int64_t>(steps.size()) : last[s];
-      problem.buffers.push_back({.size_bytes = bytes, .first = first[s], .last = end, .name = value_of(s).name});
-      slots.push_back(s);
+      problem.buffers.push_back({.size_bytes = 0, .first = first[s], .last = end, .name = value_of(s).name});
+      tenants.push_back(s);
     }
-    find_together(slots, problem);
+    problem.conflicts = conflicts(*executor, uses_of, tenants, problem.buffers);
+  }
+
+  Status plan(Shapes& shapes) {
+    for (size_t i = 0; i < tenants.size(); ++i) {
+      const graph::Shape* shape = shape_at(shapes, tenants[i]);
+      problem.buffers[i].size_bytes = shape == nullptr ? 0 : *graph::tensor_bytes(shape->element, shape->dims);
+    }
     auto solution = memory::plan(problem);
     if (!solution) return solution.error();
-    for (size_t i = 0; i < slots.size(); ++i) {
-      shapes.offsets[slots[i]] = solution->offsets[i];
-      shapes.placed[slots[i]] = true;
-    }
-    shapes.total_bytes = solution->total_bytes;
+    shapes.layout = solution.take();
     shapes.naive_bytes = memory::naive_bytes(problem);
-    shapes.lower_bound_bytes = memory::lower_bound(problem);
     shapes.planned = true;
     ++shapes_planned;
     shapes.block_epoch = 0;  // place() before the next run
     return {};
   }
 
-  // Of the buffers whose steps are disjoint, those that may live together all the same: not everything that uses the
-  // earlier one has surely ended when the later one is written. Of all tensors that may get a place, found once for a
-  // schedule: of the detector's 3,000 these are 261, and to look at the others too took 10 to 20 ms.
-  void find_together(const std::vector<int>& slots, memory::Problem& problem) {
-    if (!executor->parallel()) return;
-    if (!together) {
-      together.emplace();
-      std::vector<std::vector<int>> users(group_size.size());
-      std::vector<std::vector<int>> written(steps.size());
-      std::vector<uint64_t> writers((steps.size() + 63) / 64);
-      for (size_t step = 0; step < steps.size(); ++step) {
-        for (const int root : steps[step].roots) users[root].push_back(static_cast<int>(step));
-        if (steps[step].alias) continue;
-        for (const int s : compiled->units()[steps[step].index].outputs) {
-          if (slot(s).settled) written[step].push_back(s);
-        }
-        if (!written[step].empty()) writers[step / 64] |= uint64_t{1} << (step % 64);
-      }
-      std::vector<int> later;
-      for (size_t i = 0; i < users.size(); ++i) {
-        const CompiledPlan::Slot& earlier = slot(static_cast<int>(i));
-        if (earlier.unit < 0 || !earlier.settled || last[i] == kForever) continue;
-        executor->unordered(users[i], writers, later);
-        for (const int step : later) {
-          for (const int s : written[step]) together->emplace_back(static_cast<int>(i), s);
-        }
-      }
-    }
-    std::vector<int> buffer_of(group_size.size(), -1);
-    for (size_t i = 0; i < slots.size(); ++i) buffer_of[slots[i]] = static_cast<int>(i);
-    for (const auto& [earlier, later] : *together) {
-      if (buffer_of[earlier] >= 0 && buffer_of[later] >= 0) problem.together.emplace_back(buffer_of[earlier], buffer_of[later]);
-    }
-  }
-
   // Makes the presets of a planned set of shapes over the block, which grows if need be.
   Status place(Shapes& shapes) {
-    if (shapes.total_bytes > block_bytes) {
-      void* grown = arena.allocate(shapes.total_bytes);
-      if (grown == nullptr) {
-        Error error = fail(Code::kMemoryBudget, "no memory for the ", shapes.total_bytes, " bytes of the session's tensors");
-        error.requested_bytes = shapes.total_bytes;
-        return error;
-      }
+    if (shapes.layout.total_bytes > block_bytes) {
       for (Shapes& other : known) {
         for (ort::Value& preset : other.preset) preset.reset();
       }
-      arena.free(block);
-      block = static_cast<std::byte*>(grown);
-      block_bytes = shapes.total_bytes;
       ++block_epoch;
-      arena.trim();
+      void* const grown = arena.resize(block, shapes.layout.total_bytes);
+      if (grown == nullptr) {
+        Error error = fail(Code::kMemoryBudget, "no memory for the ", shapes.layout.total_bytes, " bytes of the session's tensors");
+        error.requested_bytes = shapes.layout.total_bytes;
+        return error;
+      }
+      block = static_cast<std::byte*>(grown);
+      block_bytes = shapes.layout.total_bytes;
     }
     const bool moved = shapes.block_epoch != block_epoch;
-    for (size_t i = 0; i < current.size() && moved; ++i) {
-      shapes.preset[i].reset();
-      const int s = static_cast<int>(i);
-      if (unsettled[s] || !shapes.recorded[s] || !shapes.placed[s]) continue;
-      auto value = tensor_at(block + shapes.offsets[s], shapes.recorded[s]->element, shapes.recorded[s]->dims);
+    if (moved) {
+      for (ort::Value& preset : shapes.preset) preset.reset();
+    }
+    for (size_t i = 0; i < tenants.size() && moved; ++i) {
+      const graph::Shape* shape = shape_at(shapes, tenants[i]);
+      if (shape == nullptr) continue;
+      auto value = tensor_at(block + shapes.layout.offsets[i], shape->element, shape->dims);
       if (!value) return value.error();
-      shapes.preset[s] = value.take();
+      shapes.preset[tenants[i]] = value.take();
     }
     // Another binding moves only what views an input.
     for (const auto& alias : compiled->aliases()) {
       const int s = alias.output;
       const int root = slot(s).root;
-      if (unsettled[s] || !shapes.recorded[s]) continue;
+      const graph::Shape* shape = shape_at(shapes, s);
+      if (shape == nullptr) continue;
       OrtValue* viewed = shapes.preset[root].get();
       const auto input = std::find(compiled->inputs().begin(), compiled->inputs().end(), root);
       if (input != compiled->inputs().end()) viewed = inputs[static_cast<size_t>(input - compiled->inputs().begin())].value.get();
       else if (!moved) continue;
       if (viewed == nullptr) continue;
-      auto value = view_over(viewed, shapes.recorded[s]->element, shapes.recorded[s]->dims);
+      auto value = view_over(viewed, shape->element, shape->dims);
       if (!value) return value.error();
       shapes.preset[s] = value.take();
     }
@@ -790,8 +762,8 @@ struct Session::Impl final : Executor::Work {
   uint64_t output_bytes(int unit) const {
     uint64_t sum = 0;
     for (const int s : compiled->units()[unit].outputs) {
-      if (active == nullptr || !active->recorded[s]) continue;
-      sum += graph::tensor_bytes(active->recorded[s]->element, active->recorded[s]->dims).value_or(0);
+      const graph::Shape* shape = active == nullptr ? nullptr : shape_at(*active, s);
+      if (shape != nullptr) sum += graph::tensor_bytes(shape->element, shape->dims).value_or(0);
     }
     return sum;
   }
@@ -858,6 +830,7 @@ struct Session::Impl final : Executor::Work {
 
   Schedule schedule;
   std::vector<Step> steps;
+  std::vector<Use> uses_of;  // per step
   std::unique_ptr<Executor> executor;
   ort::Crew* crew = nullptr;  // with more than one worker
   std::unique_ptr<ort::Crew::Entrance> entrance;
@@ -876,7 +849,8 @@ struct Session::Impl final : Executor::Work {
 
   std::list<Shapes> known;  // most recently used first
   Shapes* active = nullptr;
-  std::optional<std::vector<std::pair<int, int>>> together;  // see find_together(), slots; of the schedule
+  std::vector<int> tenants;  // slots that have a place in the block if they have a size
+  memory::Problem problem;   // a buffer for each, its size that of the shapes planned last
   std::vector<int64_t> key;
 
   memory::Arena arena;
@@ -1070,16 +1044,15 @@ std::string Session::report_json() const {
   }
   const size_t aliases = m.steps.size() - units.size();
   const Impl::Shapes* shapes = m.active;
-  const auto planned = [&](uint64_t Impl::Shapes::* field) { return shapes != nullptr ? shapes->*field : uint64_t{0}; };
   const nlohmann::json report = {{"runs", m.runs},
                                  {"units", std::move(units)},
                                  {"aliases", aliases},
                                  {"arena_bytes", m.arena.stats().capacity_bytes},
                                  {"runtime_arena_bytes", m.runtime->arena().stats().capacity_bytes},
                                  {"runtime_arena_live_bytes", m.runtime->arena().stats().live_bytes},
-                                 {"planned_bytes", planned(&Impl::Shapes::total_bytes)},
-                                 {"one_buffer_per_tensor_bytes", planned(&Impl::Shapes::naive_bytes)},
-                                 {"lower_bound_bytes", planned(&Impl::Shapes::lower_bound_bytes)},
+                                 {"planned_bytes", shapes != nullptr ? shapes->layout.total_bytes : 0},
+                                 {"one_buffer_per_tensor_bytes", shapes != nullptr ? shapes->naive_bytes : 0},
+                                 {"lower_bound_bytes", shapes != nullptr ? shapes->layout.lower_bound_bytes : 0},
                                  {"shapes_cached", m.known.size()},
                                  {"shape_hits", m.shape_hits},
                                  {"shape_misses", m.shape_misses},
