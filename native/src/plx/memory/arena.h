@@ -44,9 +44,9 @@ class Arena {
 
   void* allocate(size_t size_bytes) noexcept;  // content unspecified; lives until free or the arena's end
   void free(void* block) noexcept;  // null is fine; a foreign pointer, or one freed already, aborts with a message
-  // A block of another size in place of this one, content unspecified; null, and the old one stays, if there is no memory.
-  // A block that has a region to itself takes its pages along, which is some thirty times cheaper than to give them back
-  // and to touch as many new ones. resize(nullptr, n) is allocate(n).
+  // A block of at least another size in place of this one, content unspecified; null, and the old one stays, if there is
+  // no memory. A block that has a region to itself takes its pages along, which is some thirty times cheaper than to
+  // give them back and to touch as many new ones; it then fills whole pages. resize(nullptr, n) is allocate(n).
   void* resize(void* block, size_t size_bytes) noexcept;
   Stats stats() const noexcept;
   uint64_t trim() noexcept;         // bytes given back to the system

@@ -7,10 +7,10 @@
 //
 // The best plan is NP-hard to find. plan() places the buffers one by one, each in a gap between the buffers placed
 // before it that live at the same time, and does so for several orders; then it moves buffers that reach the top to an
-// earlier place in the order and keeps what gets no worse. It stops within 0.2 % of lower_bound() or when a fixed amount
-// of work is spent (counted, not timed: one problem has one answer on every machine): on a server's core at most 0.9 ms for
-// up to 534 buffers, as the zoo's models have but one, and 1.2 ms for 1,006, where the first order takes it all. With n
-// buffers, an order takes time that grows with n * n where many of them conflict, and n * n / 8 bytes.
+// earlier place in the order and keeps what gets no worse. It stops within 0.4 % of lower_bound() or when a fixed amount
+// of work is spent (counted, not timed: one problem has one answer on every machine): on a server's core at most 0.9 ms
+// for up to 534 buffers, as the zoo's models have but one, and 1.2 ms for 1,006, where the first order takes it all.
+// With n buffers, an order takes time that grows with n * n where many of them conflict, and n * n / 8 bytes.
 //
 // Sizes count rounded up to kAlignment. Functions are pure and may be called from any thread.
 #pragma once
@@ -70,8 +70,8 @@ struct Solution {
   uint64_t lower_bound_bytes = 0;  // no plan is smaller: lower_bound(), or less where the plan is as good as that
 };
 
-// kInvalidArgument, naming the buffer, if one ends before it begins or all together exceed kMaxBytes, and for a matrix of
-// another number of buffers.
+// kInvalidArgument, naming the buffer, if one ends before it begins or all together exceed kMaxBytes, and for a matrix
+// of another number of buffers.
 Result<Solution> plan(const Problem& problem);
 // kInvalidPlan, naming the buffers, unless every offset is aligned, every buffer lies inside total_bytes, and no two
 // buffers share bytes at the same time; kInvalidArgument if the problem itself is not sound.

@@ -29,8 +29,8 @@ Status validate(const Problem& problem, const Solution& solution) {
                 " buffers");
   }
   if (problem.conflicts != nullptr && problem.conflicts->count() != buffers.size()) {
-    return fail(Code::kInvalidArgument, "the matrix of conflicts is one of ", problem.conflicts->count(), " buffers; there are ",
-                buffers.size());
+    return fail(Code::kInvalidArgument, "the matrix of conflicts is one of ", problem.conflicts->count(),
+                " buffers; there are ", buffers.size());
   }
   for (size_t i = 0; i < buffers.size(); ++i) {
     if (buffers[i].last < buffers[i].first) {

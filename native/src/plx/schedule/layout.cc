@@ -18,7 +18,8 @@ std::shared_ptr<const memory::Conflicts> conflicts(const Executor& executor, std
   std::vector<uint64_t> writers((uses.size() + 63) / 64);
   for (size_t step = 0; step < uses.size(); ++step) {
     for (const int root : uses[step].roots) {
-      if (const int buffer = find(root); buffer >= 0) users[static_cast<size_t>(buffer)].push_back(static_cast<int>(step));
+      const int buffer = find(root);
+      if (buffer >= 0) users[static_cast<size_t>(buffer)].push_back(static_cast<int>(step));
     }
     for (const int slot : uses[step].written) {
       if (const int buffer = find(slot); buffer >= 0) written[step].push_back(static_cast<size_t>(buffer));
