@@ -17,8 +17,11 @@ namespace {
 __extension__ typedef unsigned __int128 Wide;  // sums of 64-bit sizes that cannot overflow
 
 // How much plan() may do after its first order, in looks at a placed buffer (two to three nanoseconds each). With twice
-// as much no plan of the zoo's models becomes smaller by more than 1.3 %, and a new shape waits up to 0.5 ms longer.
-constexpr uint64_t kWorkLimit = 200'000;
+// as much one of 44 plans of the zoo's models becomes smaller by more than 1.3 % (the detector by nodes, units side by
+// side, 21 %), and a new shape waits up to 0.4 ms longer.
+constexpr uint64_t kWorkLimit = 100'000;
+// How much looking for a better bound may do, in buffers or words of a row (less than a nanosecond each).
+constexpr uint64_t kCliqueWork = 30'000;
 constexpr int kMaxMoves = 1000;  // small problems gain nothing from more
 constexpr uint64_t kNowhere = std::numeric_limits<uint64_t>::max();
 
@@ -71,17 +74,25 @@ Result<Items> make_items(const Problem& problem) {
   if (!std::is_sorted(steps.begin(), steps.end())) std::sort(steps.begin(), steps.end());
   steps.erase(std::unique(steps.begin(), steps.end()), steps.end());
   // The last step of the list that is not after this one; there is one, the buffer's own first.
-  const auto rank = [&steps](int64_t step) {
+  const auto search = [&steps](int64_t step) {
     return static_cast<int32_t>(std::upper_bound(steps.begin(), steps.end(), step) - steps.begin() - 1);
   };
+  // Steps mostly are positions in a schedule: then a table tells.
+  const bool close = !steps.empty() && static_cast<uint64_t>(steps.back()) - static_cast<uint64_t>(steps.front()) < 4 * steps.size();
+  std::vector<int32_t> table(close ? static_cast<size_t>(steps.back() - steps.front()) + 1 : 0);
+  for (size_t at = 0, rank = 0; at < table.size(); ++at) {
+    if (rank + 1 < steps.size() && steps[rank + 1] - steps.front() == static_cast<int64_t>(at)) ++rank;
+    table[at] = static_cast<int32_t>(rank);
+  }
+  const auto rank = [&](int64_t step) {
+    if (!close) return search(step);
+    return step >= steps.back() ? table.back() : table[static_cast<size_t>(step - steps.front())];
+  };
   items.list.reserve(problem.buffers.size());
-  int32_t guess = 0;  // buffers mostly come in the order of their steps
   for (size_t i = 0; i < problem.buffers.size(); ++i) {
     const Buffer& buffer = problem.buffers[i];
     if (buffer.size_bytes == 0) continue;
-    for (int tries = 0; tries < 2 && steps[guess] < buffer.first; ++tries) ++guess;
-    if (steps[guess] != buffer.first) guess = rank(buffer.first);
-    items.list.push_back({static_cast<uint64_t>(aligned(buffer.size_bytes)), guess, rank(buffer.last), i});
+    items.list.push_back({static_cast<uint64_t>(aligned(buffer.size_bytes)), rank(buffer.first), rank(buffer.last), i});
   }
   return items;
 }
@@ -120,13 +131,22 @@ using Order = std::vector<uint32_t>;  // indices of items
 
 // Largest key first, then the larger item, then the earlier buffer.
 Order order_by(const std::vector<Item>& items, const std::vector<double>& keys) {
-  Order order(items.size());
-  std::iota(order.begin(), order.end(), 0U);
-  std::sort(order.begin(), order.end(), [&](uint32_t a, uint32_t b) {
-    if (keys[a] != keys[b]) return keys[a] > keys[b];
-    if (items[a].size != items[b].size) return items[a].size > items[b].size;
-    return a < b;
+  struct Entry {
+    double key;
+    uint64_t size;
+    uint32_t item;
+  };
+  std::vector<Entry> entries;
+  entries.reserve(items.size());
+  for (size_t i = 0; i < items.size(); ++i) entries.push_back({keys[i], items[i].size, static_cast<uint32_t>(i)});
+  std::sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) {
+    if (a.key != b.key) return a.key > b.key;
+    if (a.size != b.size) return a.size > b.size;
+    return a.item < b.item;
   });
+  Order order;
+  order.reserve(items.size());
+  for (const Entry& entry : entries) order.push_back(entry.item);
   return order;
 }
 
@@ -281,10 +301,11 @@ class Placer {
   uint64_t work_ = 0;
 };
 
-// The heaviest of a few sets of buffers that all conflict with one another. Each begins with one of the largest buffers
-// and takes in, by size, whatever conflicts with all that is in it; the last begins with what is live at `peak`.
-Wide heavy_clique(const std::vector<Buffer>& buffers, const Conflicts& conflicts, int64_t peak) {
-  constexpr size_t kStarts = 24;
+// The heaviest of some sets of buffers that all conflict with one another. The first begins with what is live at `peak`,
+// each other with one of the buffers, the largest first, and all take in, by size, whatever conflicts with all that is in.
+// Stops once one weighs `enough`, or when the work is spent.
+Wide heavy_clique(const std::vector<Buffer>& buffers, const Conflicts& conflicts, int64_t peak, Wide enough,
+                  uint64_t work_limit) {
   std::vector<std::pair<uint64_t, uint32_t>> by_size;
   by_size.reserve(buffers.size());
   for (size_t i = 0; i < buffers.size(); ++i) {
@@ -293,24 +314,26 @@ Wide heavy_clique(const std::vector<Buffer>& buffers, const Conflicts& conflicts
   }
   std::sort(by_size.begin(), by_size.end(), std::greater<>());
   Wide most = 0;
+  uint64_t work = 0;
   std::vector<uint64_t> open;  // those that conflict with all that is in
-  for (size_t start = 0; start <= std::min(kStarts, by_size.size()); ++start) {
-    const bool from_peak = start == std::min(kStarts, by_size.size());
+  for (size_t start = 0; start <= by_size.size() && most < enough && work < work_limit; ++start) {
     Wide sum = 0;
     open.assign((buffers.size() + 63) / 64, ~uint64_t{0});
     const auto take = [&](uint32_t i) {
       sum += aligned(buffers[i].size_bytes);
       const std::span<const uint64_t> row = conflicts.row(i);
       for (size_t w = 0; w < open.size(); ++w) open[w] &= row[w];
+      work += open.size();
     };
-    if (!from_peak) take(by_size[start].second);
+    if (start > 0) take(by_size[start - 1].second);
     for (const auto& [size, i] : by_size) {
-      if (from_peak && buffers[i].first <= peak && peak <= buffers[i].last) take(i);
+      if (start == 0 && buffers[i].first <= peak && peak <= buffers[i].last) take(i);
     }
     for (const auto& [size, i] : by_size) {
       if ((open[i / 64] >> (i % 64) & 1) != 0) take(i);
     }
     most = std::max(most, sum);
+    work += by_size.size();
   }
   return most;
 }
@@ -376,8 +399,11 @@ Result<Solution> plan(const Problem& problem) {
   // wins on large problems with long lives. In order of time, only walls are of use, but then they pack what repeats
   // itself: a residual block's buffers keep clear of the next one's.
   enum class By { kSize, kBreadth, kSizeAndSomeLength, kSizeAndLength, kTime };
-  const auto keys = [&items, most = breadths(items, live)](By by) {
+  std::vector<uint64_t> most;
+  const auto keys = [&](By by) {
+    if (by == By::kBreadth && most.empty()) most = breadths(items, live);
     std::vector<double> keys;
+    keys.reserve(items.size());
     for (size_t i = 0; i < items.size(); ++i) {
       const double size = static_cast<double>(items[i].size);
       const double length = static_cast<double>(items[i].last) - items[i].first + 1;
@@ -406,7 +432,7 @@ Result<Solution> plan(const Problem& problem) {
     work_limit = std::max(kWorkLimit, placer.work());
     if (best <= good_enough || problem.conflicts == nullptr) continue;
     const int64_t step = made->steps[static_cast<size_t>(peak - live.begin())];
-    const uint64_t clique = saturated(heavy_clique(problem.buffers, *conflicts, step));
+    const uint64_t clique = saturated(heavy_clique(problem.buffers, *conflicts, step, best - best / 256, kCliqueWork));
     if (clique <= *peak) continue;
     solution.lower_bound_bytes = clique;
     good_enough = clique + clique / 256;
@@ -456,7 +482,7 @@ uint64_t lower_bound(const Problem& problem) {
     if (live > most) peak = step;
     most = std::max(most, live);
   }
-  if (problem.conflicts != nullptr) most = std::max(most, heavy_clique(problem.buffers, *problem.conflicts, peak));
+  if (problem.conflicts != nullptr) most = std::max(most, heavy_clique(problem.buffers, *problem.conflicts, peak, ~Wide{0}, kNowhere));
   return saturated(most);
 }
 

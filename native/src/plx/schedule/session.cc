@@ -85,6 +85,18 @@ struct Session::Impl final : Executor::Work {
     std::vector<ort::Value> preset;  // per slot, over the block or over what an alias views
     uint64_t block_epoch = 0;
     uint64_t binding_epoch = 0;
+
+    void clear() {
+      seen = false;
+      planned = false;
+      for (auto& shape : recorded) shape.reset();
+      for (ort::Value& value : preset) value.reset();
+      layout.total_bytes = 0;
+      layout.lower_bound_bytes = 0;
+      naive_bytes = 0;
+      block_epoch = 0;
+      binding_epoch = 0;
+    }
   };
 
   Impl(std::shared_ptr<CompiledPlan> plan, int threads_asked, size_t shapes_to_keep)
@@ -233,10 +245,15 @@ struct Session::Impl final : Executor::Work {
     uses_of = std::move(used);
     operand_slot = std::move(slot_of);
     current.assign(slots, nullptr);
+    address.assign(slots, nullptr);
+    input_of.assign(slots, -1);
+    for (size_t i = 0; i < compiled->inputs().size(); ++i) input_of[compiled->inputs()[i]] = static_cast<int>(i);
     owned.clear();
     owned.resize(slots);
     has_run = false;
     known.clear();  // offsets belong to an order
+    spare.clear();
+    make_spare();
     find_tenants();
     active = nullptr;
     shapes_changed = true;
@@ -362,26 +379,35 @@ struct Session::Impl final : Executor::Work {
       return;
     }
     if (known.size() >= shapes_kept) {
-      known.pop_back();
+      spare.splice(spare.begin(), known, std::prev(known.end()));
       ++shape_evictions;
     }
-    known.emplace_front();
+    if (spare.empty()) make_spare();
+    known.splice(known.begin(), spare, spare.begin());
     active = &known.front();
+    active->clear();
     active->key = key;
-    active->recorded.resize(current.size());
-    active->preset.resize(current.size());
     ++shape_misses;
   }
 
-  // The shape of a settled slot, if it is known. What is fixed before anything has run need not be asked of ONNX Runtime;
-  // but scalars may be of unknown rank in truth.
+  void make_spare() {
+    Shapes& shapes = spare.emplace_front();
+    shapes.recorded.resize(current.size());
+    shapes.preset.resize(current.size());
+  }
+
+  // What is fixed before anything has run need not be asked of ONNX Runtime; but scalars may be of unknown rank in truth.
+  const graph::Shape* shape_before_runs(int s) const {
+    const graph::Shapes& fixed = compiled->subject().fixed_shapes;
+    if (fixed.empty()) return nullptr;
+    const auto& shape = fixed[slot(s).value];
+    return shape && !shape->dims.empty() ? &*shape : nullptr;
+  }
+
+  // The shape of a settled slot, if it is known.
   const graph::Shape* shape_at(const Shapes& shapes, int s) const {
     if (unsettled[s]) return nullptr;
-    const graph::Shapes& fixed = compiled->subject().fixed_shapes;
-    if (!fixed.empty()) {
-      const auto& shape = fixed[slot(s).value];
-      if (shape && !shape->dims.empty()) return &*shape;
-    }
+    if (const graph::Shape* shape = shape_before_runs(s)) return shape;
     return shapes.recorded[s] ? &*shapes.recorded[s] : nullptr;
   }
 
@@ -656,6 +682,7 @@ struct Session::Impl final : Executor::Work {
   // What the schedule alone says about the block; sizes come with a set of shapes.
   void find_tenants() {
     tenants.clear();
+    fixed_bytes.clear();
     problem = {};
     for (size_t i = 0; i < current.size(); ++i) {
       const int s = static_cast<int>(i);
@@ -663,14 +690,19 @@ struct Session::Impl final : Executor::Work {
       const int64_t end = last[s] == kForever ? static_cast<int64_t>(steps.size()) : last[s];
       problem.buffers.push_back({.size_bytes = 0, .first = first[s], .last = end, .name = value_of(s).name});
       tenants.push_back(s);
+      const graph::Shape* shape = shape_before_runs(s);
+      fixed_bytes.push_back(shape == nullptr ? 0 : graph::tensor_bytes(shape->element, shape->dims).value_or(0));
     }
     problem.conflicts = conflicts(*executor, uses_of, tenants, problem.buffers);
   }
 
   Status plan(Shapes& shapes) {
     for (size_t i = 0; i < tenants.size(); ++i) {
+      uint64_t& bytes = problem.buffers[i].size_bytes;
+      bytes = unsettled[tenants[i]] ? 0 : fixed_bytes[i];
+      if (bytes != 0) continue;
       const graph::Shape* shape = shape_at(shapes, tenants[i]);
-      problem.buffers[i].size_bytes = shape == nullptr ? 0 : *graph::tensor_bytes(shape->element, shape->dims);
+      if (shape != nullptr) bytes = graph::tensor_bytes(shape->element, shape->dims).value_or(0);
     }
     auto solution = memory::plan(problem);
     if (!solution) return solution.error();
@@ -705,22 +737,22 @@ struct Session::Impl final : Executor::Work {
     for (size_t i = 0; i < tenants.size() && moved; ++i) {
       const graph::Shape* shape = shape_at(shapes, tenants[i]);
       if (shape == nullptr) continue;
-      auto value = tensor_at(block + shapes.layout.offsets[i], shape->element, shape->dims);
+      std::byte* const at = block + shapes.layout.offsets[i];
+      auto value = tensor_at(at, shape->element, shape->dims);
       if (!value) return value.error();
       shapes.preset[tenants[i]] = value.take();
+      address[tenants[i]] = at;
     }
     // Another binding moves only what views an input.
     for (const auto& alias : compiled->aliases()) {
       const int s = alias.output;
       const int root = slot(s).root;
+      const int input = input_of[root];
+      if (input < 0 && (!moved || !shapes.preset[root])) continue;
       const graph::Shape* shape = shape_at(shapes, s);
       if (shape == nullptr) continue;
-      OrtValue* viewed = shapes.preset[root].get();
-      const auto input = std::find(compiled->inputs().begin(), compiled->inputs().end(), root);
-      if (input != compiled->inputs().end()) viewed = inputs[static_cast<size_t>(input - compiled->inputs().begin())].value.get();
-      else if (!moved) continue;
-      if (viewed == nullptr) continue;
-      auto value = view_over(viewed, shape->element, shape->dims);
+      auto value = input >= 0 ? view_over(inputs[input].value.get(), shape->element, shape->dims)
+                              : tensor_at(address[root], shape->element, shape->dims);
       if (!value) return value.error();
       shapes.preset[s] = value.take();
     }
@@ -848,8 +880,10 @@ struct Session::Impl final : Executor::Work {
   uint64_t binding_epoch = 1;
 
   std::list<Shapes> known;  // most recently used first
+  std::list<Shapes> spare;  // one for the next, whose vectors have their sizes
   Shapes* active = nullptr;
   std::vector<int> tenants;  // slots that have a place in the block if they have a size
+  std::vector<uint64_t> fixed_bytes;  // of each, 0 if not known before runs
   memory::Problem problem;   // a buffer for each, its size that of the shapes planned last
   std::vector<int64_t> key;
 
@@ -859,6 +893,8 @@ struct Session::Impl final : Executor::Work {
   uint64_t block_epoch = 1;
 
   std::vector<const OrtValue*> current;  // per slot
+  std::vector<std::byte*> address;       // per slot with a preset, while presets are made
+  std::vector<int> input_of;             // per slot: the input that it is, or -1
   std::vector<ort::Value> owned;         // per slot: what this run alone holds
   std::vector<Timing> timings;
   int64_t last_run_ns = 0;
