@@ -78,7 +78,8 @@ Result<Items> make_items(const Problem& problem) {
     return static_cast<int32_t>(std::upper_bound(steps.begin(), steps.end(), step) - steps.begin() - 1);
   };
   // Steps mostly are positions in a schedule: then a table tells.
-  const bool close = !steps.empty() && static_cast<uint64_t>(steps.back()) - static_cast<uint64_t>(steps.front()) < 4 * steps.size();
+  const bool close = !steps.empty() && static_cast<uint64_t>(steps.back()) - static_cast<uint64_t>(steps.front()) <
+                                           4 * steps.size();
   std::vector<int32_t> table(close ? static_cast<size_t>(steps.back() - steps.front()) + 1 : 0);
   for (size_t at = 0, rank = 0; at < table.size(); ++at) {
     if (rank + 1 < steps.size() && steps[rank + 1] - steps.front() == static_cast<int64_t>(at)) ++rank;
@@ -301,9 +302,9 @@ class Placer {
   uint64_t work_ = 0;
 };
 
-// The heaviest of some sets of buffers that all conflict with one another. The first begins with what is live at `peak`,
-// each other with one of the buffers, the largest first, and all take in, by size, whatever conflicts with all that is in.
-// Stops once one weighs `enough`, or when the work is spent.
+// The heaviest of some sets of buffers that all conflict with one another. The first begins with what is live at
+// `peak`, each other with one of the buffers, the largest first, and all take in, by size, whatever conflicts with all
+// that is in. Stops once one weighs `enough`, or when the work is spent.
 Wide heavy_clique(const std::vector<Buffer>& buffers, const Conflicts& conflicts, int64_t peak, Wide enough,
                   uint64_t work_limit) {
   std::vector<std::pair<uint64_t, uint32_t>> by_size;
@@ -482,7 +483,9 @@ uint64_t lower_bound(const Problem& problem) {
     if (live > most) peak = step;
     most = std::max(most, live);
   }
-  if (problem.conflicts != nullptr) most = std::max(most, heavy_clique(problem.buffers, *problem.conflicts, peak, ~Wide{0}, kNowhere));
+  if (problem.conflicts != nullptr) {
+    most = std::max(most, heavy_clique(problem.buffers, *problem.conflicts, peak, ~Wide{0}, kNowhere));
+  }
   return saturated(most);
 }
 

@@ -17,8 +17,8 @@ struct Use {
 };
 
 // Of the buffers, each a slot's, by index: those whose steps meet, and those that may be in use at the same time although
-// their steps come one after the other, because the executor may run them side by side. A buffer that nobody writes, or
-// whose last step is none of `uses`, is in use until the end.
+// their steps come one after the other, because the executor may run them side by side. One whose last step is none of
+// `uses` is in use until the end.
 std::shared_ptr<const memory::Conflicts> conflicts(const Executor& executor, std::span<const Use> uses,
                                                    std::span<const int> slots, std::span<const memory::Buffer> buffers);
 
