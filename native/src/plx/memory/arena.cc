@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdio>
 #include <cstdlib>
+#include <functional>
 #include <iterator>
 #include <limits>
 #include <map>
@@ -15,7 +16,9 @@
 #include <mutex>
 #include <new>
 #include <set>
+#include <span>
 #include <utility>
+#include <vector>
 
 #include "plx/memory/planner.h"
 
@@ -103,9 +106,13 @@ class NodePool final : public std::pmr::memory_resource {
 
 class Arena::Impl {
  public:
-  explicit Impl(std::string name)
-      : name_(std::move(name)), page_bytes_(static_cast<size_t>(sysconf(_SC_PAGESIZE))) {}
+  Impl(std::string name, std::shared_ptr<Budget> budget, bool over_window)
+      : name_(std::move(name)),
+        page_bytes_(static_cast<size_t>(sysconf(_SC_PAGESIZE))),
+        over_window_(over_window),
+        budget_(std::move(budget)) {}
   ~Impl() {
+    if (over_window_) return;
     for (const auto& [at, block] : blocks_) {
       if (block.region_bytes > 0) unmap(at, block.region_bytes);
     }
@@ -122,6 +129,7 @@ class Arena::Impl {
     auto fit = free_.lower_bound({bytes, nullptr});
     if (fit == free_.end()) {
       fit = grow(bytes);
+      if (fit == free_.end() && give_back() > 0) fit = grow(bytes);
       if (fit == free_.end()) return nullptr;
     }
     const auto [fit_bytes, at] = *fit;
@@ -171,31 +179,80 @@ class Arena::Impl {
     free_.insert(std::move(block->second.free_node));
   }
 
-  void* resize(void* pointer, size_t asked_bytes) {
-    if (pointer != nullptr) {
-      if (void* const moved = remap(static_cast<std::byte*>(pointer), asked_bytes)) return moved;
+  // As allocate(), and throws when it does.
+  void* gather(size_t asked_bytes) {
+    if (asked_bytes > kLargestRequest || over_window_) return nullptr;
+    const size_t bytes = round_up(std::max<size_t>(asked_bytes, 1), page_bytes_);
+    const std::lock_guard lock(mutex_);
+    std::vector<std::pair<size_t, std::byte*>> regions;  // free ones
+    size_t free_bytes = 0;
+    size_t free_pieces = 0;
+    for (const auto& [at, block] : blocks_) {
+      if (!is_free_region(block)) continue;
+      regions.emplace_back(block.bytes, at);
+      free_bytes += block.bytes;
+      free_pieces += std::max<size_t>(block.pieces.size(), 1);
     }
-    void* const fresh = allocate(asked_bytes);
-    if (fresh != nullptr && pointer != nullptr) free(pointer);
-    return fresh;
+    std::sort(regions.begin(), regions.end(), std::greater<>());
+    const size_t fresh_bytes = bytes > free_bytes ? bytes - free_bytes : 0;
+    std::vector<size_t> pieces;
+    pieces.reserve(free_pieces + 1);
+    if (budget_ != nullptr && !budget_->take(fresh_bytes)) return nullptr;
+    void* const mapped = map_unbudgeted(bytes);
+    FreeBlocks::iterator free_block = free_.end();
+    if (mapped != MAP_FAILED) {
+      auto* const at = static_cast<std::byte*>(mapped);
+      try {
+        free_block = add_free(blocks_.lower_bound(at), at, bytes, bytes);
+      } catch (const std::bad_alloc&) {
+        munmap(mapped, bytes);
+      }
+    }
+    if (free_block == free_.end()) {
+      if (budget_ != nullptr) budget_->give(fresh_bytes);
+      return nullptr;
+    }
+    auto* const target = static_cast<std::byte*>(mapped);
+    size_t filled = 0;
+    for (const auto& [region, at] : regions) {
+      if (filled == bytes) break;
+      filled += move_region(blocks_.find(at), target + filled, bytes - filled, pieces);
+    }
+    if (filled < bytes) pieces.push_back(bytes - filled);
+    stats_.capacity_bytes += fresh_bytes;
+    ++stats_.growths;
+    Block& block = blocks_.find(target)->second;
+    block.pieces = std::move(pieces);
+    block.free_node = free_.extract(free_block);
+    stats_.live_bytes += bytes;
+    stats_.high_water_bytes = std::max(stats_.high_water_bytes, stats_.live_bytes);
+    ++stats_.allocations;
+    forbid(target, bytes);
+    permit(target, asked_bytes);
+    return target;
   }
 
   uint64_t trim() {
     const std::lock_guard lock(mutex_);
-    uint64_t returned_bytes = 0;
-    for (auto block = blocks_.begin(); block != blocks_.end();) {
-      const size_t bytes = block->second.bytes;
-      if (block->second.live() || block->second.region_bytes != bytes) {
-        ++block;
-        continue;
-      }
-      unmap(block->first, bytes);
-      free_.erase({bytes, block->first});
-      block = blocks_.erase(block);
-      returned_bytes += bytes;
+    return give_back();
+  }
+
+  void move_to(std::span<std::byte> window) {
+    const std::lock_guard lock(mutex_);
+    if (!over_window_ || stats_.live_bytes != 0) {
+      std::fprintf(stderr, "parallax: arena '%s' cannot move: %s\n", name_.c_str(),
+                   over_window_ ? "blocks of it are handed out" : "it lies over no window");
+      std::abort();
     }
-    stats_.capacity_bytes -= returned_bytes;
-    return returned_bytes;
+    blocks_.clear();
+    free_.clear();
+    stats_.capacity_bytes = 0;
+    auto* const at = reinterpret_cast<std::byte*>(round_up(reinterpret_cast<uintptr_t>(window.data()), kAlignment));
+    const auto skipped = static_cast<size_t>(at - window.data());
+    const size_t bytes = window.size() <= skipped ? 0 : (window.size() - skipped) / kAlignment * kAlignment;
+    if (bytes == 0) return;
+    add_free(blocks_.begin(), at, bytes, bytes);
+    stats_.capacity_bytes = bytes;
   }
 
   Stats stats() const {
@@ -212,6 +269,7 @@ class Arena::Impl {
   struct Block {
     size_t bytes = 0;
     size_t region_bytes = 0;          // the whole region's, in its first block; 0 in all others
+    std::vector<size_t> pieces;       // of a gathered region: the system moves no more at once
     FreeBlocks::node_type free_node;  // a live block keeps its node of free_, so that free() never allocates one
 
     bool live() const { return !free_node.empty(); }
@@ -219,6 +277,8 @@ class Arena::Impl {
 
   // All blocks by address. Those of one region follow each other without a gap, and no two free ones touch.
   using Blocks = std::pmr::map<std::byte*, Block>;
+
+  static bool is_free_region(const Block& block) { return !block.live() && block.region_bytes == block.bytes; }
 
   // Both nodes or, with std::bad_alloc, none.
   FreeBlocks::iterator add_free(Blocks::iterator hint, std::byte* at, size_t bytes, size_t region_bytes) {
@@ -233,46 +293,9 @@ class Arena::Impl {
     }
   }
 
-  // Null unless the block has a region to itself, which it then fills, and the system moves that.
-  void* remap(std::byte* at, size_t asked_bytes) {
-    if (asked_bytes > kLargestRequest) return nullptr;
-    const std::lock_guard lock(mutex_);
-    const auto block = blocks_.find(at);
-    if (block == blocks_.end() || !block->second.live() || block->second.region_bytes == 0) return nullptr;
-    const size_t old_bytes = block->second.region_bytes;
-    const auto rest = std::next(block);
-    const bool alone = block->second.bytes == old_bytes ||
-                       (!rest->second.live() && block->second.bytes + rest->second.bytes == old_bytes);
-    if (!alone) return nullptr;
-    const size_t bytes = std::max(old_bytes, round_up(asked_bytes, page_bytes_));
-    std::byte* moved = at;
-    if (bytes != old_bytes) {
-      void* const mapped = mremap(at, old_bytes, bytes, MREMAP_MAYMOVE);
-      if (mapped == MAP_FAILED) return nullptr;
-      moved = static_cast<std::byte*>(mapped);
-    }
-    if (block->second.bytes != old_bytes) {
-      free_.erase({rest->second.bytes, rest->first});
-      blocks_.erase(rest);
-    }
-    permit(at, old_bytes);  // whatever is mapped there next starts clean
-    stats_.live_bytes += bytes - block->second.bytes;
-    stats_.high_water_bytes = std::max(stats_.high_water_bytes, stats_.live_bytes);
-    stats_.capacity_bytes += bytes - old_bytes;
-    ++stats_.allocations;
-    Blocks::node_type node = blocks_.extract(block);
-    node.key() = moved;
-    node.mapped().bytes = bytes;
-    node.mapped().region_bytes = bytes;
-    node.mapped().free_node.value() = {bytes, moved};
-    blocks_.insert(std::move(node));
-    forbid(moved, bytes);
-    permit(moved, asked_bytes);
-    return moved;
-  }
-
   // Maps a region with room for a block; the end of free_ if the system has none.
   FreeBlocks::iterator grow(size_t block_bytes) {
+    if (over_window_) return free_.end();
     const size_t needed_bytes = round_up(block_bytes, page_bytes_);
     const size_t spare_bytes = std::clamp(stats_.capacity_bytes / 4, kSmallestGrowth, kLargestSpareGrowth);
     size_t region_bytes = std::max(needed_bytes, round_up(spare_bytes, page_bytes_));
@@ -295,17 +318,92 @@ class Arena::Impl {
     }
   }
 
-  static void* map(size_t bytes) {
+  // Under the mutex: unmaps all regions that are one free block.
+  uint64_t give_back() {
+    if (over_window_) return 0;
+    uint64_t returned_bytes = 0;
+    for (auto block = blocks_.begin(); block != blocks_.end();) {
+      const size_t bytes = block->second.bytes;
+      if (!is_free_region(block->second)) {
+        ++block;
+        continue;
+      }
+      unmap(block->first, bytes);
+      free_.erase({bytes, block->first});
+      block = blocks_.erase(block);
+      returned_bytes += bytes;
+    }
+    stats_.capacity_bytes -= returned_bytes;
+    return returned_bytes;
+  }
+
+  void* map(size_t bytes) const {
+    if (budget_ != nullptr && !budget_->take(bytes)) return MAP_FAILED;
+    void* const mapped = map_unbudgeted(bytes);
+    if (mapped == MAP_FAILED && budget_ != nullptr) budget_->give(bytes);
+    return mapped;
+  }
+
+  static void* map_unbudgeted(size_t bytes) {
     return mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   }
 
-  static void unmap(std::byte* at, size_t bytes) {
+  // The pages of a free region, as far as there is room for them; the rest of it stays, or nothing. Returns the bytes.
+  size_t move_region(Blocks::iterator region, std::byte* target, size_t room, std::vector<size_t>& pieces) {
+    const size_t bytes = region->second.bytes;
+    std::byte* at = region->first;
+    std::vector<size_t>& parts = region->second.pieces;
+    size_t moved = 0;
+    for (size_t i = 0; moved < std::min(bytes, room);) {
+      const size_t left = parts.empty() ? bytes : parts[i];
+      const size_t part = std::min(left, room - moved);
+      permit(at, part);  // whatever is mapped there next starts clean
+      move_pages(at, target + moved, part);
+      pieces.push_back(part);
+      at += part;
+      moved += part;
+      if (part == left) ++i;
+      else if (!parts.empty()) parts[i] -= part;
+      if (moved == std::min(bytes, room) && !parts.empty()) parts.erase(parts.begin(), parts.begin() + static_cast<ptrdiff_t>(i));
+    }
+    FreeBlocks::node_type free_node = free_.extract({bytes, region->first});
+    if (moved == bytes) {
+      blocks_.erase(region);
+      return moved;
+    }
+    Blocks::node_type node = blocks_.extract(region);
+    node.key() = at;
+    node.mapped().bytes = bytes - moved;
+    node.mapped().region_bytes = bytes - moved;
+    blocks_.insert(std::move(node));
+    free_node.value() = {bytes - moved, at};
+    free_.insert(std::move(free_node));
+    return moved;
+  }
+
+  // Over fresh ones; both mapped. Where the system does not move them, the fresh ones stay.
+  static void move_pages(std::byte* from, std::byte* to, size_t bytes) {
+    if (mremap(from, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, to) != MAP_FAILED) return;
+    munmap(from, bytes);
+    // What lay at the target may be gone by then.
+    if (mmap(to, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED) std::abort();
+  }
+
+  void unmap(std::byte* at, size_t bytes) const {
     permit(at, bytes);  // whatever is mapped there next starts clean
     munmap(at, bytes);
+    if (budget_ != nullptr) budget_->give(bytes);
+  }
+
+  // A window's bytes are others' at other times.
+  void forbid(const std::byte* at, size_t bytes) const {
+    if (!over_window_) memory::forbid(at, bytes);
   }
 
   const std::string name_;
   const size_t page_bytes_;
+  const bool over_window_;
+  const std::shared_ptr<Budget> budget_;
   mutable std::mutex mutex_;
   Stats stats_;
   NodePool nodes_;  // outlives the containers below
@@ -313,7 +411,9 @@ class Arena::Impl {
   Blocks blocks_{&nodes_};
 };
 
-Arena::Arena(std::string name) : impl_(std::make_unique<Impl>(std::move(name))) {}
+Arena::Arena(std::string name, std::shared_ptr<Budget> budget)
+    : impl_(std::make_unique<Impl>(std::move(name), std::move(budget), false)) {}
+Arena::Arena(std::string name, OverWindow) : impl_(std::make_unique<Impl>(std::move(name), nullptr, true)) {}
 
 Arena::~Arena() = default;
 
@@ -329,9 +429,9 @@ void Arena::free(void* block) noexcept {
   if (block != nullptr) impl_->free(block);
 }
 
-void* Arena::resize(void* block, size_t size_bytes) noexcept {
+void* Arena::gather(size_t size_bytes) noexcept {
   try {
-    return impl_->resize(block, size_bytes);
+    return impl_->gather(size_bytes);
   } catch (const std::bad_alloc&) {
     return nullptr;
   }
@@ -340,6 +440,8 @@ void* Arena::resize(void* block, size_t size_bytes) noexcept {
 Arena::Stats Arena::stats() const noexcept { return impl_->stats(); }
 
 uint64_t Arena::trim() noexcept { return impl_->trim(); }
+
+void Arena::move_to(std::span<std::byte> window) { impl_->move_to(window); }
 
 const std::string& Arena::name() const noexcept { return impl_->name(); }
 

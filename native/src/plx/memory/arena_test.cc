@@ -213,53 +213,91 @@ TEST(Arena, TrimUnmapsFreeRegions) {
   EXPECT_EQ(arena.stats().growths, 4U);
 }
 
-TEST(Arena, ResizingTakesThePagesAlong) {
+TEST(Arena, GatheringTakesThePagesOfFreeRegions) {
   Arena arena("test");
   const size_t bytes = size_t{4} << 20;
-  EXPECT_NE(arena.resize(nullptr, 100), nullptr);
-  const Filled block = fill(arena, bytes, 7);
-  auto* const larger = static_cast<unsigned char*>(arena.resize(block.at, 3 * bytes + 1));
-  ASSERT_NE(larger, nullptr);
-  EXPECT_TRUE(aligned(larger));
+  void* const kept = arena.allocate(100);
+  std::vector<Filled> freed;
+  for (unsigned char i = 1; i <= 3; ++i) freed.push_back(fill(arena, bytes, i));
+  for (const Filled& block : freed) arena.free(block.at);
+  const uint64_t capacity = arena.stats().capacity_bytes;
+  auto* const block = static_cast<unsigned char*>(arena.gather(4 * bytes + 1));
+  ASSERT_NE(block, nullptr);
+  EXPECT_TRUE(aligned(block));
   // Nobody may count on it, but here it shows that the pages are the same, and were neither given back nor copied.
-  EXPECT_TRUE((Filled{larger, bytes, 7}.intact()));
-  EXPECT_FALSE(larger != block.at && mapped(block.at));
-  std::memset(larger, 9, 3 * bytes + 1);
-  const Arena::Stats stats = arena.stats();
-  EXPECT_EQ(stats.growths, 2U) << "no third region";
-  EXPECT_GE(stats.live_bytes, 3 * bytes + 1 + 128);
-  EXPECT_LE(stats.live_bytes, 3 * bytes + 128 + 65536) << "whole pages";
-  EXPECT_EQ(stats.high_water_bytes, stats.live_bytes) << "never two blocks at once";
-  arena.free(larger);
-  EXPECT_GE(arena.trim(), 3 * bytes + 1);
-  EXPECT_FALSE(mapped(larger));
-  EXPECT_EQ(arena.stats().live_bytes, 128U);
+  std::vector<int> seen;
+  for (size_t i = 0; i < 3; ++i) {
+    seen.push_back(block[i * bytes]);
+    EXPECT_TRUE((Filled{block + i * bytes, bytes, block[i * bytes]}.intact()));
+  }
+  std::sort(seen.begin(), seen.end());
+  EXPECT_EQ(seen, (std::vector<int>{1, 2, 3}));
+  EXPECT_EQ(block[3 * bytes], 0) << "fresh";
+  for (const Filled& old : freed) EXPECT_FALSE(mapped(old.at));
+  const auto page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+  EXPECT_EQ(arena.stats().capacity_bytes, capacity + bytes + page);
+  EXPECT_EQ(arena.stats().live_bytes, 4 * bytes + page + 128);
+  std::memset(block, 9, 4 * bytes + 1);
+
+  // And again, of pieces: to more, then to less.
+  arena.free(block);
+  auto* const more = static_cast<unsigned char*>(arena.gather(8 * bytes));
+  ASSERT_NE(more, nullptr);
+  EXPECT_TRUE((Filled{more, 4 * bytes + 1, 9}.intact()));
+  std::memset(more, 7, 8 * bytes);
+  arena.free(more);
+  auto* const less = static_cast<unsigned char*>(arena.gather(2 * bytes));
+  ASSERT_NE(less, nullptr);
+  EXPECT_TRUE((Filled{less, 2 * bytes, 7}.intact()));
+  EXPECT_EQ(arena.stats().capacity_bytes, 8 * bytes + (size_t{256} << 10)) << "the rest is free and mapped";
+  EXPECT_EQ(arena.stats().live_bytes, 2 * bytes + 128);
+  EXPECT_EQ(arena.trim(), 6 * bytes);
+  EXPECT_TRUE((Filled{less, 2 * bytes, 7}.intact()));
+
+  // What is left of a region serves as any other.
+  arena.free(less);
+  auto* const part = static_cast<unsigned char*>(arena.gather(bytes));
+  EXPECT_EQ(part[0], 7);
+  const Filled rest = fill(arena, bytes, 3);
+  EXPECT_EQ(arena.stats().capacity_bytes, 2 * bytes + (size_t{256} << 10));
+  EXPECT_TRUE(rest.intact());
+  arena.free(rest.at);
+  arena.free(part);
+  auto* const both = static_cast<unsigned char*>(arena.gather(2 * bytes));
+  EXPECT_EQ(static_cast<int>(both[0]) + both[bytes], 10);
+  EXPECT_EQ(arena.stats().capacity_bytes, 2 * bytes + (size_t{256} << 10));
+  arena.free(both);
+  arena.free(kept);
+  EXPECT_EQ(arena.trim(), 2 * bytes + (size_t{256} << 10));
+  EXPECT_EQ(arena.stats().capacity_bytes, 0U);
 }
 
-TEST(Arena, ResizingFillsTheRegionOrMakesAnotherBlock) {
-  Arena arena("test");
-  void* const a = arena.allocate(1000);
-  EXPECT_EQ(arena.resize(a, 200'000), a) << "alone in a region of 256 KB";
-  EXPECT_EQ(arena.stats().live_bytes, size_t{256} << 10);
-  arena.free(a);
-  void* const b = arena.allocate(1000);
-  void* const c = arena.allocate(1000);
-  const Filled neighbour = {static_cast<unsigned char*>(c), 1000, 3};
-  std::memset(c, 3, 1000);
-  void* const moved = arena.resize(b, 500'000);
-  EXPECT_NE(moved, b) << "the region is c's, too";
-  std::memset(moved, 1, 500'000);
-  EXPECT_TRUE(neighbour.intact());
-  EXPECT_EQ(arena.allocate(1000), b) << "it was freed";
-}
-
-TEST(Arena, ResizingBeyondAllMemoryLeavesTheBlock) {
-  Arena arena("test");
-  const Filled block = fill(arena, size_t{1} << 20, 5);
-  EXPECT_EQ(arena.resize(block.at, size_t{1} << 62), nullptr);
-  EXPECT_EQ(arena.resize(block.at, std::numeric_limits<size_t>::max()), nullptr);
-  EXPECT_TRUE(block.intact());
-  arena.free(block.at);
+TEST(Arena, GatheringKeepsWithinTheBudgetAndFailsCleanly) {
+  const size_t bytes = size_t{4} << 20;
+  const auto budget = std::make_shared<Budget>(3 * bytes);
+  Arena arena("test", budget);
+  const Filled live = fill(arena, bytes, 5);
+  arena.free(fill(arena, bytes, 6).at);
+  EXPECT_EQ(budget->left_bytes(), bytes);
+  EXPECT_EQ(arena.gather(2 * bytes + 1), nullptr);
+  EXPECT_EQ(arena.gather(size_t{1} << 62), nullptr);
+  EXPECT_EQ(arena.gather(std::numeric_limits<size_t>::max()), nullptr);
+  EXPECT_EQ(budget->left_bytes(), bytes);
+  void* block = arena.gather(2 * bytes);
+  ASSERT_NE(block, nullptr);
+  EXPECT_EQ(budget->left_bytes(), 0U);
+  EXPECT_TRUE(live.intact());
+  arena.free(block);
+  block = arena.gather(1);
+  EXPECT_EQ(budget->left_bytes(), 0U);
+  arena.trim();
+  EXPECT_EQ(budget->left_bytes(), 2 * bytes - static_cast<size_t>(sysconf(_SC_PAGESIZE)));
+  arena.free(block);
+  arena.free(live.at);
+  arena.trim();
+  EXPECT_EQ(budget->left_bytes(), 3 * bytes);
+  Arena unlimited("test");
+  EXPECT_EQ(unlimited.gather(size_t{1} << 62), nullptr);
 }
 
 TEST(Arena, TrimKeepsRegionsInUse) {
@@ -445,6 +483,62 @@ TEST(Arena, SurvivesFailingMalloc) {
 }
 
 // Everything at random against a simple model: patterns intact, no two blocks overlap, every count right.
+// Memory of somebody else's that an arena hands out of.
+class ArenaOverAWindow : public ::testing::Test {
+ protected:
+  std::vector<std::byte> memory_ = std::vector<std::byte>(10'000);
+  Arena arena_{"window", Arena::OverWindow{}};
+  bool inside(const void* block, size_t bytes) const {
+    const auto* at = static_cast<const std::byte*>(block);
+    return at >= memory_.data() && at + bytes <= memory_.data() + memory_.size();
+  }
+};
+
+TEST_F(ArenaOverAWindow, HandsOutItsBytesAndNoOthers) {
+  EXPECT_EQ(arena_.allocate(1), nullptr) << "there is no window yet";
+  arena_.move_to(memory_);
+  std::vector<Filled> blocks;
+  for (unsigned char i = 0;; ++i) {
+    auto* const at = static_cast<unsigned char*>(arena_.allocate(1000));
+    if (at == nullptr) break;
+    ASSERT_TRUE(inside(at, 1000));
+    ASSERT_TRUE(aligned(at));
+    std::memset(at, i, 1000);
+    blocks.push_back({at, 1000, i});
+  }
+  EXPECT_EQ(blocks.size(), 9u);  // of 1,024 bytes
+  for (const Filled& block : blocks) EXPECT_TRUE(block.intact());
+  for (const Filled& block : blocks) arena_.free(block.at);
+  EXPECT_EQ(arena_.trim(), 0u);
+  EXPECT_TRUE(inside(arena_.allocate(9000), 9000)) << "free neighbours join, the first block too";
+  EXPECT_EQ(arena_.stats().growths, 0u);
+}
+
+TEST_F(ArenaOverAWindow, MovesWhenNothingIsHandedOut) {
+  std::vector<std::byte> other(5000);
+  arena_.move_to(memory_);
+  arena_.free(arena_.allocate(5000));
+  arena_.move_to(other);
+  EXPECT_EQ(arena_.allocate(5000), nullptr);
+  void* const block = arena_.allocate(4000);
+  EXPECT_NE(block, nullptr);
+  EXPECT_FALSE(inside(block, 1));
+  arena_.free(block);
+  arena_.move_to({});
+  EXPECT_EQ(arena_.allocate(1), nullptr);
+  arena_.move_to(std::span(memory_).first(10));
+  EXPECT_EQ(arena_.allocate(1), nullptr);
+}
+
+TEST_F(ArenaOverAWindow, AbortsRatherThanPullAwayWhatIsInUse) {
+  arena_.move_to(memory_);
+  void* const block = arena_.allocate(1);
+  EXPECT_DEATH(arena_.move_to({}), "'window' cannot move: blocks of it are handed out");
+  arena_.free(block);
+  Arena other("other");
+  EXPECT_DEATH(other.move_to(memory_), "'other' cannot move: it lies over no window");
+}
+
 TEST(Arena, Stress) {
   for (uint32_t seed = 1; seed <= 4; ++seed) {
     Arena arena("test");

@@ -364,6 +364,11 @@ Conflicts::Conflicts(std::span<const Buffer> buffers)
   }
 }
 
+Conflicts::Conflicts(const Conflicts& fewer, size_t count)
+    : count_(count), row_words_((count + 63) / 64), rows_(count_ * row_words_) {
+  for (size_t i = 0; i < fewer.count_; ++i) std::ranges::copy(fewer.row(i), rows_.begin() + static_cast<ptrdiff_t>(i * row_words_));
+}
+
 Result<Solution> plan(const Problem& problem) {
   Result<Items> made = make_items(problem);
   if (!made) return std::move(made.error());

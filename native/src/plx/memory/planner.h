@@ -43,6 +43,8 @@ class Conflicts {
  public:
   // Those whose intervals meet; sizes do not count.
   explicit Conflicts(std::span<const Buffer> buffers);
+  // The same and more buffers behind, that conflict with none yet.
+  Conflicts(const Conflicts& fewer, size_t count);
   // These two as well, a != b.
   void add(size_t a, size_t b) {
     rows_[a * row_words_ + b / 64] |= uint64_t{1} << (b % 64);

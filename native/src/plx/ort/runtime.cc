@@ -15,6 +15,7 @@
 #include <new>
 
 #include "plx/ort/division.h"
+#include "plx/ort/unit_memory.h"
 
 namespace plx::ort {
 
@@ -131,13 +132,10 @@ Status Runtime::open(int threads, int verbosity) {
   allocator_.version = ORT_API_VERSION;
   allocator_.runtime = this;
   allocator_.Alloc = [](OrtAllocator* self, size_t size) -> void* {
-    void* block = static_cast<Allocator*>(self)->runtime->arena_.allocate(size);
-    // Null from here would end the process inside ONNX Runtime; std::bad_alloc becomes an error status of the run.
-    if (block == nullptr) throw std::bad_alloc();
-    return block;
+    return UnitMemory::allocate(size, static_cast<Allocator*>(self)->runtime->arena_);
   };
   allocator_.Reserve = allocator_.Alloc;
-  allocator_.Free = [](OrtAllocator* self, void* block) { static_cast<Allocator*>(self)->runtime->arena_.free(block); };
+  allocator_.Free = [](OrtAllocator*, void* block) { UnitMemory::free(block); };
   allocator_.Info = [](const OrtAllocator* self) -> const OrtMemoryInfo* {
     return static_cast<const Allocator*>(self)->runtime->cpu_;
   };
@@ -153,6 +151,11 @@ Result<Crew*> Runtime::crew() {
     crew_ = made.take();
   }
   return crew_.get();
+}
+
+void Runtime::keep(std::unique_ptr<memory::Arena> arena) {
+  const std::lock_guard lock(kept_mutex_);
+  kept_.push_back(std::move(arena));
 }
 
 Result<std::string> Runtime::stand_in_folder() {

@@ -2,8 +2,9 @@
 //
 // The library is opened with dlopen: its only symbol is versioned, so a binary linked against one release refuses all
 // others. It has one environment and one thread pool per process and per loaded copy, so a Runtime is shared by all
-// engines that name the same file; the pool's size is fixed as long as one of them lives. All run-time memory of
-// sessions comes from `arena()`, through an allocator registered on the environment.
+// engines that name the same file; the pool's size is fixed as long as one of them lives. All memory of ONNX Runtime's
+// sessions comes through an allocator registered on the environment: while a unit runs from the unit's own
+// (ort/unit_memory.h), else, as their packed weights do, from `arena()`.
 //
 // Threads: everything may be called from any thread.
 #pragma once
@@ -14,6 +15,7 @@
 #include <mutex>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "plx/base/result.h"
 #include "plx/memory/arena.h"
@@ -40,6 +42,8 @@ class Runtime {
   Result<Crew*> crew();
   const std::string& version() const { return version_; }
   const std::string& path() const { return path_; }
+  // An arena of which ONNX Runtime still holds blocks though its session has done with it: kept to the end.
+  void keep(std::unique_ptr<memory::Arena> arena);
   // A folder of this process with one empty file, kStandIn: where models say their data is when it is handed over in memory.
   // ONNX Runtime wants external data to exist even when it never reads it. Made when first asked for, removed at the end.
   Result<std::string> stand_in_folder();
@@ -66,6 +70,8 @@ class Runtime {
   Allocator allocator_{};
   std::mutex crew_mutex_;
   std::unique_ptr<Crew> crew_;
+  std::mutex kept_mutex_;
+  std::vector<std::unique_ptr<memory::Arena>> kept_;
   std::mutex folder_mutex_;
   std::string folder_;
 };

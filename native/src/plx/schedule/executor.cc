@@ -101,6 +101,44 @@ void Executor::unordered(std::span<const int> users, std::span<const uint64_t> a
   }
 }
 
+std::vector<uint64_t> Executor::beside(std::span<const int> others) const {
+  const size_t words = (others.size() + 63) / 64;
+  std::vector<uint64_t> related(tasks_.size() * words);  // to those that it depends on, that depend on it, and itself
+  const auto row = [&](std::vector<uint64_t>& rows, int task) { return &rows[static_cast<size_t>(task) * words]; };
+  for (size_t i = 0; i < others.size(); ++i) row(related, others[i])[i / 64] |= uint64_t{1} << (i % 64);
+  std::vector<uint64_t> before = related;
+  const int count = static_cast<int>(tasks_.size());
+  for (int task = 0; task < count; ++task) {
+    for (const int p : tasks_[static_cast<size_t>(task)].predecessors) {
+      for (size_t w = 0; w < words; ++w) row(before, task)[w] |= row(before, p)[w];
+    }
+  }
+  for (int task = count; task-- > 0;) {  // `related` holds what comes after, until this task's own turn is over
+    for (const int p : tasks_[static_cast<size_t>(task)].predecessors) {
+      for (size_t w = 0; w < words; ++w) row(related, p)[w] |= row(related, task)[w];
+    }
+    for (size_t w = 0; w < words; ++w) row(related, task)[w] |= row(before, task)[w];
+  }
+  std::vector<uint64_t>& open = before;
+  std::fill(open.begin(), open.end(), 0);
+  size_t first = 0;
+  for (const Stretch& stretch : stretches_) {
+    size_t end = first;
+    while (end < others.size() && others[end] < stretch.end) ++end;
+    for (int task = stretch.begin; stretch.parallel && task < stretch.end; ++task) {
+      for (size_t i = first; i < end;) {
+        const size_t w = i / 64;
+        const size_t until = std::min(end, (w + 1) * 64);
+        const uint64_t here = (~uint64_t{0} << (i % 64)) & (~uint64_t{0} >> ((w + 1) * 64 - until));
+        row(open, task)[w] |= here & ~row(related, task)[w];
+        i = until;
+      }
+    }
+    first = end;
+  }
+  return std::move(open);
+}
+
 Status Executor::run(Work& work, ort::Crew::Entrance* entrance) {
   work_ = &work;
   if (!parallel_ || entrance == nullptr) return run_serially(0, static_cast<int>(tasks_.size()));

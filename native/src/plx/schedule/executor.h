@@ -57,6 +57,8 @@ class Executor {
   // The tasks later than all `users` that may start before each of these has ended, as far as they are `among` those
   // asked for: a bit per task, in words of 64. users: ascending, not empty.
   void unordered(std::span<const int> users, std::span<const uint64_t> among, std::vector<int>& later) const;
+  // For each task a row of bits, one for each of `others`: whether that one may run at the same time. others: ascending.
+  std::vector<uint64_t> beside(std::span<const int> others) const;
 
   // The first error of a task, after all tasks that ran then have ended. `entrance` may be null if nothing is parallel.
   Status run(Work& work, ort::Crew::Entrance* entrance);

@@ -1,22 +1,28 @@
 #include "plx/schedule/session.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <chrono>
 #include <cstring>
 #include <nlohmann/json.hpp>
 
+#include "plx/memory/budget.h"
 #include "plx/memory/planner.h"
+#include "plx/ort/unit_memory.h"
 #include "plx/schedule/executor.h"
 #include "plx/schedule/layout.h"
+#include "plx/schedule/steps.h"
 #include "plx/schedule/views.h"
 
 namespace plx::schedule {
 
 namespace {
 
-constexpr int kForever = INT32_MAX;
 // Letting a parked thread of the pool go and parking it again takes about this long, on its core and ours.
 constexpr int64_t kShortRunNs = 100'000;
+// How often what units take while they run may turn out to be more than planned before that is left to the loose arena.
+constexpr int kLayoutsPerShapes = 4;
 std::byte nothing[memory::kAlignment];  // where empty tensors lie: ONNX Runtime wants an address all the same
 
 int64_t now_ns() {
@@ -47,6 +53,10 @@ struct Session::Impl final : Executor::Work {
     int index = 0;  // of the unit or alias
     OrtSession* session = nullptr;
     Width width = Width::kWide;
+    // What its unit takes while it runs: from the window if every output has its place elsewhere.
+    ort::UnitMemory memory;
+    std::unique_ptr<memory::Arena> window;
+    bool keeps = false;  // something of that was not given back at the end, so that no window will do
     // The arguments of a unit's run:
     std::vector<const char*> names;  // of the inputs, filled by each run where one may be absent; else empty
     std::vector<const OrtValue*> inputs;
@@ -77,11 +87,17 @@ struct Session::Impl final : Executor::Work {
   // What is known about one set of input shapes.
   struct Shapes {
     std::vector<int64_t> key;
-    bool seen = false;  // a run went through, so that everything settled is recorded
-    bool planned = false;
+    bool seen = false;     // a run went through, so that everything settled is recorded
+    bool planned = false;  // and the layout is of what is known now
+    int layouts = 0;       // made so far
     std::vector<std::optional<graph::Shape>> recorded;  // per slot, beside the fixed ones
-    memory::Solution layout;                            // of the tenants, as far as they have a size
+    std::vector<uint64_t> taken;                        // per step: by its unit while it runs, as far as is known
+    memory::Solution layout;                            // of the tenants, as far as they have a size, and of windows
+    std::vector<int> windows;                           // steps that have one
     uint64_t naive_bytes = 0;
+    // Where the schedule as it is would need more than the budget: the same with barriers before some more steps.
+    std::vector<char> parted;  // per step
+    std::unique_ptr<Executor> tight;
     std::vector<ort::Value> preset;  // per slot, over the block or over what an alias views
     uint64_t block_epoch = 0;
     uint64_t binding_epoch = 0;
@@ -89,6 +105,11 @@ struct Session::Impl final : Executor::Work {
     void clear() {
       seen = false;
       planned = false;
+      layouts = 0;
+      std::fill(taken.begin(), taken.end(), 0);
+      windows.clear();
+      std::fill(parted.begin(), parted.end(), 0);
+      tight.reset();
       for (auto& shape : recorded) shape.reset();
       for (ort::Value& value : preset) value.reset();
       layout.total_bytes = 0;
@@ -99,19 +120,22 @@ struct Session::Impl final : Executor::Work {
     }
   };
 
-  Impl(std::shared_ptr<CompiledPlan> plan, int threads_asked, size_t shapes_to_keep)
+  Impl(std::shared_ptr<CompiledPlan> plan, int threads_asked, size_t shapes_to_keep, uint64_t budget_bytes)
       : compiled(std::move(plan)),
         workers(threads_asked == 1 ? 1 : compiled->subject().threads()),
         shapes_kept(shapes_to_keep),
         runtime(compiled->subject().runtime),
         api(runtime->api()),
-        arena("session") {}
+        budget(std::make_shared<memory::Budget>(budget_bytes == 0 ? memory::Budget::kNone : budget_bytes)),
+        arena(std::make_unique<memory::Arena>("session", budget)) {}
 
   ~Impl() {
     // Values may lie in the block: they go first.
     for (Shapes& s : known) s.preset.clear();
     owned.clear();
-    arena.free(block);
+    retire_windows();
+    arena->free(block);
+    if (arena->stats().live_bytes != 0) runtime->keep(std::move(arena));
     if (run_options != nullptr) api.ReleaseRunOptions(run_options);
   }
 
@@ -137,113 +161,9 @@ struct Session::Impl final : Executor::Work {
     }
     schedule = wanted;
 
-    // Aliases run as soon as what they view and what they are told is there.
-    const auto& graph = *compiled->subject().graph;
-    std::vector<Step> order;
-    std::vector<bool> made(compiled->slots().size(), false);
-    std::vector<int> slot_of(graph.values.size(), -1);
-    for (size_t i = 0; i < compiled->slots().size(); ++i) {
-      slot_of[compiled->slots()[i].value] = static_cast<int>(i);
-      made[i] = slot(static_cast<int>(i)).unit < 0 && slot(static_cast<int>(i)).root == static_cast<int>(i);
-    }
-    std::vector<bool> placed(compiled->aliases().size(), false);
-    const auto place_aliases = [&] {
-      for (size_t i = 0; i < compiled->aliases().size(); ++i) {  // topological, so one pass is enough
-        if (placed[i]) continue;
-        const auto& alias = compiled->aliases()[i];
-        bool ready = true;
-        for (const graph::ValueId id : graph.nodes[alias.node].inputs) {
-          if (id == graph::kNone || graph.values[id].initializer != graph::kNone) continue;
-          ready = ready && slot_of[id] >= 0 && made[slot_of[id]];
-        }
-        if (!ready) continue;
-        Step& step = order.emplace_back();
-        step.alias = true;
-        step.index = static_cast<int>(i);
-        made[alias.output] = true;
-        placed[i] = true;
-      }
-    };
-    place_aliases();
-    for (const auto& [unit, width] : units) {
-      Step& step = order.emplace_back();
-      step.index = unit;
-      step.session = compiled->session(unit, width);
-      step.width = width;
-      for (const int output : compiled->units()[unit].outputs) made[output] = true;
-      place_aliases();
-    }
-    if (std::find(placed.begin(), placed.end(), false) != placed.end()) {
-      return fail(Code::kInternal, "an alias of the plan is never ready");
-    }
-
-    // What each step depends on, and liveness over the steps per root slot.
+    auto made_steps = make_steps(*compiled, wanted, workers);
+    if (!made_steps) return made_steps.error();
     const size_t slots = compiled->slots().size();
-    first.assign(slots, 0);
-    last.assign(slots, -1);
-    group_size.assign(slots, 0);
-    uses.assign(slots, 0);
-    for (size_t i = 0; i < slots; ++i) {
-      ++group_size[slot(static_cast<int>(i)).root];
-      if (!slot(static_cast<int>(i)).is_output) continue;
-      last[slot(static_cast<int>(i)).root] = kForever;
-      ++uses[slot(static_cast<int>(i)).root];  // one that never ends
-    }
-    std::vector<Task> tasks(order.size());
-    std::vector<Use> used(order.size());
-    std::vector<int> maker(slots, -1);  // the step that makes a slot
-    for (size_t i = 0; i < order.size(); ++i) {
-      const int step = static_cast<int>(i);
-      const auto touch = [&](int s) {
-        int& at = last[slot(s).root];
-        at = std::max(at, step);
-        used[i].roots.push_back(slot(s).root);
-      };
-      const auto read = [&](int s) {
-        touch(s);
-        if (maker[s] >= 0) tasks[i].predecessors.push_back(maker[s]);
-      };
-      if (order[i].alias) {
-        const auto& alias = compiled->aliases()[order[i].index];
-        tasks[i].instant = true;
-        for (const graph::ValueId id : graph.nodes[alias.node].inputs) {
-          if (id != graph::kNone && slot_of[id] >= 0) read(slot_of[id]);
-        }
-        maker[alias.output] = step;
-      } else {
-        const auto& unit = compiled->units()[order[i].index];
-        tasks[i].wide = order[i].width == Width::kWide && workers > 1;
-        used[i].written = unit.outputs;
-        for (const int s : unit.inputs) read(s);
-        for (const int s : unit.outputs) {
-          first[s] = step;
-          maker[s] = step;
-          touch(s);  // what nobody reads still needs its bytes while it is written
-        }
-        order[i].inputs.resize(unit.inputs.size());
-        const bool may_be_absent = std::any_of(unit.inputs.begin(), unit.inputs.end(),
-                                               [&](int s) { return value_of(s).type.kind == graph::Kind::kOptional; });
-        if (may_be_absent) order[i].names.resize(unit.inputs.size());
-        order[i].outputs.resize(unit.outputs.size());
-        order[i].preset.resize(unit.outputs.size());
-      }
-      for (std::vector<int>* list : {&used[i].roots, &tasks[i].predecessors}) {
-        std::sort(list->begin(), list->end());
-        list->erase(std::unique(list->begin(), list->end()), list->end());
-      }
-      for (const int root : used[i].roots) ++uses[root];
-    }
-    for (size_t i = 0, entry = 0; i < order.size(); ++i) {
-      if (order[i].alias) continue;
-      tasks[i].barrier = wanted.entries[entry].barrier != 0;
-      tasks[i].bytes = plan.units[wanted.entries[entry].unit].peak_bytes;
-      ++entry;
-    }
-    executor = std::make_unique<Executor>(std::move(tasks), workers, wanted.memory_budget_bytes);
-    uses_left = std::make_unique<std::atomic<int>[]>(slots);
-    steps = std::move(order);
-    uses_of = std::move(used);
-    operand_slot = std::move(slot_of);
     current.assign(slots, nullptr);
     address.assign(slots, nullptr);
     input_of.assign(slots, -1);
@@ -251,8 +171,28 @@ struct Session::Impl final : Executor::Work {
     owned.clear();
     owned.resize(slots);
     has_run = false;
+    retire_windows();
     known.clear();  // offsets belong to an order
     spare.clear();
+    order = made_steps.take();
+    executor = std::make_unique<Executor>(order.tasks, workers, wanted.memory_budget_bytes);
+    uses_left = std::make_unique<std::atomic<int>[]>(slots);
+    steps.clear();
+    for (const Steps::Step& one : order.list) {
+      Step& step = steps.emplace_back();
+      step.alias = one.alias;
+      step.index = one.index;
+      step.width = one.width;
+      if (one.alias) continue;
+      const auto& unit = compiled->units()[one.index];
+      step.session = compiled->session(one.index, one.width);
+      const bool may_be_absent = std::any_of(unit.inputs.begin(), unit.inputs.end(),
+                                             [&](int s) { return value_of(s).type.kind == graph::Kind::kOptional; });
+      if (may_be_absent) step.names.resize(unit.inputs.size());
+      step.inputs.resize(unit.inputs.size());
+      step.outputs.resize(unit.outputs.size());
+      step.preset.resize(unit.outputs.size());
+    }
     make_spare();
     find_tenants();
     active = nullptr;
@@ -281,41 +221,78 @@ struct Session::Impl final : Executor::Work {
         return fail(Code::kInvalidArgument, "input '", value_of(compiled->inputs()[i]).name, "' is not bound: give it a tensor before running");
       }
     }
+    if (!shapes_changed) ++shape_hits;
+    Status status = attempt();
+    // What was refused while units ran side by side may be had by one after the other, at offsets planned for that.
+    // Units are pure, so that nothing is lost by starting over.
+    if (!status && status.error().code == Code::kMemoryBudget && tighten(*active)) status = attempt();
+    if (!status && kept_in_window.exchange(false)) {
+      drop_block();  // which stays as long as what is kept in it
+      status = attempt();
+    }
+    if (!status) return cancelled.load() ? was_cancelled() : std::move(status);
+    active->seen = true;
+    ++runs;
+    if (std::exchange(gathered, false)) arena->trim();  // what the first run took beyond the block
+    return publish();
+  }
+
+  Status attempt() {
+    has_run = false;  // from here on the last run's outputs are gone
+    for (ort::Value& value : owned) value.reset();
     if (shapes_changed || needs_plan(*active) || needs_place(*active)) {
       const int64_t start = now_ns();
       Status sized = size_up();
       sizing_ns += now_ns() - start;
       if (!sized) return sized;
-    } else {
-      ++shape_hits;
     }
     for (size_t i = 0; i < inputs.size(); ++i) current[compiled->inputs()[i]] = inputs[i].value.get();
     for (size_t i = 0; i < current.size(); ++i) {
       if (const OrtValue* constant = compiled->constant(static_cast<int>(i))) current[i] = constant;
     }
-    has_run = false;  // from here on the last run's outputs are gone
-    for (size_t i = 0; i < owned.size(); ++i) owned[i].reset();
-
-    for (size_t i = 0; i < uses.size(); ++i) uses_left[i].store(uses[i], std::memory_order_relaxed);
+    for (size_t i = 0; i < owned.size(); ++i) uses_left[i].store(order.use_count[i], std::memory_order_relaxed);
+    if (windows_of != active) open_windows();
 
     const int64_t start = now_ns();
     Status status;
+    Executor& way = active->tight != nullptr ? *active->tight : *executor;
+    // Where there is a budget, what has no planned place yet is not to be had twice: one unit at a time.
+    const bool serial = budget->limited() && !active->planned;
     {
-      const bool pool = executor->parallel() || executor->wide();
+      const bool pool = (!serial && way.parallel()) || way.wide();
       const ort::Crew::Shift shift(pool && pool_pays() ? crew : nullptr);
-      status = executor->run(*this, entrance.get());
+      status = way.run(*this, serial ? nullptr : entrance.get());
     }
     last_run_ns = now_ns() - start;
-    if (!status) return cancelled.load() ? was_cancelled() : std::move(status);
-    active->seen = true;
-    ++runs;
-    return publish();
+    if (status) learn(*active);
+    return status;
+  }
+
+  // Whether there is a way to run at these shapes that takes less: in a block no larger than they need, and with a
+  // barrier before every unit.
+  bool tighten(Shapes& shapes) {
+    if (cancelled.load() || !shapes.planned) return false;
+    const bool parallel = shapes.tight != nullptr ? shapes.tight->parallel() : executor->parallel();
+    const bool loose_block = block_bytes > shapes.layout.total_bytes;
+    if (!parallel && !loose_block) return false;
+    drop_block();
+    arena->trim();
+    if (parallel) {
+      for (size_t i = 0; i < steps.size(); ++i) shapes.parted[i] = !steps[i].alias && !order.tasks[i].barrier;
+      part(shapes);
+      shapes.planned = false;
+    }
+    ++reruns_for_memory;
+    return true;
   }
 
   static Error was_cancelled() { return fail(Code::kRunFailed, "the run was cancelled"); }
 
   // Planned when a set of shapes comes for the second time: many come once, as in a cache that grows.
-  static bool needs_plan(const Shapes& shapes) { return shapes.seen && !shapes.planned; }
+  // Where there is a budget and all sizes are known before anything has run, so is whether they fit.
+  bool needs_plan(const Shapes& shapes) const {
+    return !shapes.planned && (shapes.seen || (budget->limited() && !compiled->subject().fixed_shapes.empty()));
+  }
   bool needs_place(const Shapes& shapes) const {
     return shapes.planned && (shapes.block_epoch != block_epoch || shapes.binding_epoch != binding_epoch);
   }
@@ -325,8 +302,6 @@ struct Session::Impl final : Executor::Work {
     if (shapes_changed) {
       select_shapes();
       shapes_changed = false;
-    } else {
-      ++shape_hits;
     }
     if (needs_plan(*active)) {
       if (auto s = plan(*active); !s) return s;
@@ -348,7 +323,7 @@ struct Session::Impl final : Executor::Work {
     Status status = step.alias ? run_alias(step) : run_unit(step);
     timings[index] = {start, now_ns(), worker};
     if (!status) return status;
-    for (const int root : uses_of[index].roots) {
+    for (const int root : order.uses[index].roots) {
       if (uses_left[root].fetch_sub(1, std::memory_order_acq_rel) == 1) release(root);
     }
     return {};
@@ -356,7 +331,7 @@ struct Session::Impl final : Executor::Work {
 
   // Everything that shares the root's bytes and was made for this run alone.
   void release(int root) {
-    if (group_size[root] == 1) {
+    if (order.group_size[root] == 1) {
       owned[root].reset();
       return;
     }
@@ -379,6 +354,7 @@ struct Session::Impl final : Executor::Work {
       return;
     }
     if (known.size() >= shapes_kept) {
+      if (windows_of == &known.back()) windows_of = nullptr;
       spare.splice(spare.begin(), known, std::prev(known.end()));
       ++shape_evictions;
     }
@@ -394,6 +370,8 @@ struct Session::Impl final : Executor::Work {
     Shapes& shapes = spare.emplace_front();
     shapes.recorded.resize(current.size());
     shapes.preset.resize(current.size());
+    shapes.taken.resize(steps.size());
+    shapes.parted.resize(steps.size());
   }
 
   // What is fixed before anything has run need not be asked of ONNX Runtime; but scalars may be of unknown rank in truth.
@@ -413,7 +391,7 @@ struct Session::Impl final : Executor::Work {
 
   // The caller's memory for a slot, if the unit may write straight into it.
   const Output* bound_output(int s) const {
-    if (!slot(s).is_output || group_size[slot(s).root] != 1) return nullptr;
+    if (!slot(s).is_output || order.group_size[slot(s).root] != 1) return nullptr;
     for (size_t i = 0; i < outputs.size(); ++i) {
       if (compiled->outputs()[i] == s && outputs[i].bound) return &outputs[i];
     }
@@ -424,6 +402,7 @@ struct Session::Impl final : Executor::Work {
     const auto& unit = compiled->units()[step.index];
     if (unit.outputs.empty()) return {};  // nobody reads what it makes, and a run has to ask for something
     bool any_preset = false;
+    bool all_preset = true;
     for (size_t i = 0; i < unit.inputs.size(); ++i) step.inputs[i] = current[unit.inputs[i]];
     for (size_t i = 0; i < unit.outputs.size(); ++i) {
       const int s = unit.outputs[i];
@@ -434,13 +413,19 @@ struct Session::Impl final : Executor::Work {
       step.outputs[i] = preset;
       step.preset[i] = preset;
       any_preset = any_preset || preset != nullptr;
+      all_preset = all_preset && preset != nullptr;
     }
-    OrtStatus* status = call(step, unit);
+    OrtStatus* status = call(step, unit, all_preset);
+    if (status != nullptr && step.memory.refused_bytes() != 0) return refused(step, status);
+    if (status == nullptr) {
+      if (auto s = account(step, all_preset); !s) return s;
+    }
     if (status != nullptr && any_preset && !cancelled.load()) {
       // Either the operator failed, or an output has another shape than its preset. The unit is pure: run it again and see.
       api.ReleaseStatus(status);
       for (size_t i = 0; i < unit.outputs.size(); ++i) step.outputs[i] = nullptr;
-      status = call(step, unit);
+      status = call(step, unit, false);
+      if (status != nullptr && step.memory.refused_bytes() != 0) return refused(step, status);
       if (status == nullptr) {
         if (auto s = adopt_unexpected(step, unit); !s) return s;
       }
@@ -455,11 +440,110 @@ struct Session::Impl final : Executor::Work {
       if (step.outputs[i] != step.preset[i]) owned[s] = ort::Value(runtime, step.outputs[i], api.ReleaseValue);
       current[s] = step.outputs[i];
     }
-    if (!active->seen) record(unit);
+    if (!active->seen) record(step, unit);
     return {};
   }
 
-  OrtStatus* call(Step& step, const CompiledPlan::Unit& unit) {
+  Status refused(const Step& step, OrtStatus* status) const {
+    api.ReleaseStatus(status);
+    const auto page = static_cast<uint64_t>(::sysconf(_SC_PAGESIZE));
+    const uint64_t wanted = (step.memory.refused_bytes() + page - 1) / page * page;
+    if (!budget->limited()) {
+      Error error = fail(Code::kMemoryBudget, compiled->describe(step.index), " needs ", wanted, " bytes more, and the system has no memory left");
+      error.requested_bytes = wanted;
+      return error;
+    }
+    Error error = fail(Code::kMemoryBudget, compiled->describe(step.index), " needs ", wanted,
+                       " bytes more, and of the session's memory budget of ", budget->limit_bytes(), " bytes ", budget->left_bytes(),
+                       " are left: raise the budget, or give smaller inputs");
+    error.requested_bytes = wanted;
+    error.available_bytes = budget->left_bytes();
+    return error;
+  }
+
+  // What the unit took beside its outputs, for the next layout.
+  Status account(Step& step, bool all_preset) {
+    const ort::UnitMemory& memory = step.memory;
+    // A kernel that keeps something mostly does so on its first run, when nothing has a window yet.
+    if (memory.live_blocks() > (all_preset ? 0 : step.outputs.size())) {
+      const bool in_window = !step.keeps && step.window != nullptr && step.window->stats().live_bytes != 0;
+      step.keeps = true;
+      if (in_window) {
+        kept_in_window.store(true);
+        return fail(Code::kInternal, compiled->describe(step.index), " kept memory that others use while it does not run");
+      }
+    }
+    if (step.keeps) return {};
+    if (active->seen && all_preset && memory.loose_high_water_bytes() != 0) took_more.store(true, std::memory_order_relaxed);
+    return {};
+  }
+
+  // After a run: whether the layout is of what is known now.
+  void learn(Shapes& shapes) {
+    if (!shapes.seen) {
+      // Planned before it ran, without the units' own.
+      if (std::any_of(shapes.taken.begin(), shapes.taken.end(), [](uint64_t bytes) { return bytes != 0; })) shapes.planned = false;
+      return;
+    }
+    if (!took_more.exchange(false) || shapes.layouts >= kLayoutsPerShapes) return;
+    for (size_t i = 0; i < steps.size(); ++i) {
+      const Step& step = steps[i];
+      const uint64_t more = step.memory.loose_high_water_bytes();
+      if (step.alias || step.keeps || more == 0 || !all_elsewhere(step)) continue;
+      shapes.taken[i] += more;
+      shapes.planned = false;
+    }
+  }
+  static bool all_elsewhere(const Step& step) {
+    return std::find(step.preset.begin(), step.preset.end(), nullptr) == step.preset.end() &&
+           std::equal(step.preset.begin(), step.preset.end(), step.outputs.begin());
+  }
+
+  // Puts the units' windows where the active shapes have them.
+  void open_windows() {
+    for (Step& step : steps) {
+      if (step.window != nullptr) step.window->move_to({});
+    }
+    windows_of = active;
+    if (!active->planned) return;
+    for (size_t i = 0; i < active->windows.size(); ++i) {
+      Step& step = steps[active->windows[i]];
+      if (step.keeps) continue;
+      if (step.window == nullptr) step.window = std::make_unique<memory::Arena>("unit", memory::Arena::OverWindow{});
+      step.window->move_to({block + active->layout.offsets[tenants.size() + i], active->taken[active->windows[i]]});
+    }
+  }
+
+  // Where ONNX Runtime holds on to something in a window (see account()), both stay until it ends, and the block with them.
+  void retire_windows() {
+    windows_of = nullptr;
+    for (Step& step : steps) {
+      if (step.window == nullptr) continue;
+      if (step.window->stats().live_bytes == 0) {
+        step.window->move_to({});
+        continue;
+      }
+      runtime->keep(std::move(step.window));
+      block = nullptr;
+      block_bytes = 0;
+    }
+  }
+
+  void drop_block() {
+    for (Shapes& shapes : known) {
+      for (ort::Value& preset : shapes.preset) preset.reset();
+    }
+    retire_windows();
+    arena->free(block);
+    block = nullptr;
+    block_bytes = 0;
+    ++block_epoch;
+  }
+
+  // all_elsewhere: every output has its place, so that all that is allocated is the unit's own and gone at its end.
+  OrtStatus* call(Step& step, const CompiledPlan::Unit& unit, bool all_elsewhere) {
+    step.memory.begin(all_elsewhere && !step.keeps ? step.window.get() : nullptr, arena.get(), !active->seen);
+    const ort::MemoryScope scope(step.memory);
     const char* const* names = unit.input_names.data();
     size_t given = unit.inputs.size();
     if (!step.names.empty()) {
@@ -545,10 +629,12 @@ struct Session::Impl final : Executor::Work {
     return shape;
   }
 
-  void record(const CompiledPlan::Unit& unit) {
+  void record(const Step& step, const CompiledPlan::Unit& unit) {
     const auto unknown = [this](int s) { return !unsettled[s] && shape_at(*active, s) == nullptr; };
-    if (std::none_of(unit.outputs.begin(), unit.outputs.end(), unknown)) return;
+    const bool takes = !step.keeps && step.memory.takes();
+    if (!takes && std::none_of(unit.outputs.begin(), unit.outputs.end(), unknown)) return;
     const int64_t start = now_ns();
+    if (takes) active->taken[static_cast<size_t>(&step - steps.data())] = step.memory.own_bytes();
     for (const int s : unit.outputs) {
       if (!unknown(s)) continue;
       const graph::Type& type = value_of(s).type;
@@ -577,7 +663,7 @@ struct Session::Impl final : Executor::Work {
       if (!is_list(init.dims)) return no_list(init.dims);
       return std::span(reinterpret_cast<const int64_t*>(init.data), init.size_bytes / 8);
     }
-    const OrtValue* tensor = current[operand_slot[id]];
+    const OrtValue* tensor = current[order.slot_of[id]];
     const auto shape = shape_of(tensor);
     if (!shape || shape->element != graph::ElementType::kInt64) return fail(Code::kRunFailed, "'", value.name, "' must be int64");
     if (!is_list(shape->dims)) return no_list(shape->dims);
@@ -687,16 +773,17 @@ struct Session::Impl final : Executor::Work {
     for (size_t i = 0; i < current.size(); ++i) {
       const int s = static_cast<int>(i);
       if (slot(s).unit < 0 || !slot(s).settled) continue;
-      const int64_t end = last[s] == kForever ? static_cast<int64_t>(steps.size()) : last[s];
-      problem.buffers.push_back({.size_bytes = 0, .first = first[s], .last = end, .name = value_of(s).name});
+      problem.buffers.push_back({.size_bytes = 0, .first = order.first[s], .last = order.last[s], .name = value_of(s).name});
       tenants.push_back(s);
       const graph::Shape* shape = shape_before_runs(s);
       fixed_bytes.push_back(shape == nullptr ? 0 : graph::tensor_bytes(shape->element, shape->dims).value_or(0));
     }
-    problem.conflicts = conflicts(*executor, uses_of, tenants, problem.buffers);
+    of_tenants = conflicts(*executor, order.uses, tenants, problem.buffers);
+    problem.conflicts = of_tenants;
+    windows.clear();
   }
 
-  Status plan(Shapes& shapes) {
+  void size_tenants(Shapes& shapes) {
     for (size_t i = 0; i < tenants.size(); ++i) {
       uint64_t& bytes = problem.buffers[i].size_bytes;
       bytes = unsettled[tenants[i]] ? 0 : fixed_bytes[i];
@@ -704,32 +791,90 @@ struct Session::Impl final : Executor::Work {
       const graph::Shape* shape = shape_at(shapes, tenants[i]);
       if (shape != nullptr) bytes = graph::tensor_bytes(shape->element, shape->dims).value_or(0);
     }
+    shapes.windows.clear();
+    for (size_t i = 0; i < steps.size(); ++i) {
+      if (shapes.taken[i] != 0 && !steps[i].keeps) shapes.windows.push_back(static_cast<int>(i));
+    }
+    if (shapes.windows != windows) {
+      windows = shapes.windows;
+      problem.buffers.resize(tenants.size());
+      for (const int step : windows) problem.buffers.push_back({.size_bytes = 0, .first = step, .last = step, .name = {}});
+      problem.conflicts = all_conflicts(*of_tenants, *executor);
+    }
+    for (size_t i = 0; i < windows.size(); ++i) problem.buffers[tenants.size() + i].size_bytes = shapes.taken[windows[i]];
+  }
+
+  std::shared_ptr<const memory::Conflicts> all_conflicts(const memory::Conflicts& tenants_alone, const Executor& way) const {
+    return with_windows(tenants_alone, way, order.uses, tenants, windows, problem.buffers);
+  }
+  // Under other barriers than the schedule's.
+  std::shared_ptr<const memory::Conflicts> conflicts_under(const Executor& way) const {
+    const std::span<const memory::Buffer> own(problem.buffers.data(), tenants.size());
+    return all_conflicts(*conflicts(way, order.uses, tenants, own), way);
+  }
+
+  Status plan(Shapes& shapes) {
+    size_tenants(shapes);
+    const auto of_schedule = problem.conflicts;
+    if (shapes.tight != nullptr) problem.conflicts = conflicts_under(*shapes.tight);
     auto solution = memory::plan(problem);
+    // As many barriers as it takes, so that the fewer bytes there are the less runs side by side: each time twice as many
+    // as before, and at last one before every unit.
+    for (size_t count = 1; solution && solution->total_bytes > budget->limit_bytes(); count *= 2) {
+      std::vector<bool> possible(steps.size());
+      for (size_t i = 0; i < steps.size(); ++i) possible[i] = !steps[i].alias && !order.tasks[i].barrier && !shapes.parted[i];
+      const std::vector<int> barriers = best_barriers(problem, possible, count);
+      if (barriers.empty()) {
+        problem.conflicts = of_schedule;
+        return does_not_fit(solution->total_bytes);
+      }
+      for (const int step : barriers) shapes.parted[step] = 1;
+      part(shapes);
+      problem.conflicts = conflicts_under(*shapes.tight);
+      solution = memory::plan(problem);
+    }
+    problem.conflicts = of_schedule;
     if (!solution) return solution.error();
     shapes.layout = solution.take();
     shapes.naive_bytes = memory::naive_bytes(problem);
     shapes.planned = true;
+    ++shapes.layouts;
     ++shapes_planned;
     shapes.block_epoch = 0;  // place() before the next run
     return {};
   }
 
+  void part(Shapes& shapes) {
+    std::vector<Task> parted = order.tasks;
+    for (size_t i = 0; i < steps.size(); ++i) parted[i].barrier = parted[i].barrier || shapes.parted[i] != 0;
+    shapes.tight = std::make_unique<Executor>(std::move(parted), workers, schedule.memory_budget_bytes);
+  }
+
+  Error does_not_fit(uint64_t bytes) const {
+    Error error = fail(Code::kMemoryBudget, "the session's tensors take ", bytes, " bytes with one unit at a time, and its memory budget is ",
+                       budget->limit_bytes(), ": raise the budget, or give smaller inputs");
+    error.requested_bytes = bytes;
+    error.available_bytes = budget->limit_bytes();
+    return error;
+  }
+
   // Makes the presets of a planned set of shapes over the block, which grows if need be.
   Status place(Shapes& shapes) {
-    if (shapes.layout.total_bytes > block_bytes) {
-      for (Shapes& other : known) {
-        for (ort::Value& preset : other.preset) preset.reset();
-      }
-      ++block_epoch;
-      void* const grown = arena.resize(block, shapes.layout.total_bytes);
-      if (grown == nullptr) {
-        Error error = fail(Code::kMemoryBudget, "no memory for the ", shapes.layout.total_bytes, " bytes of the session's tensors");
-        error.requested_bytes = shapes.layout.total_bytes;
+    const uint64_t wanted = shapes.layout.total_bytes;
+    if (wanted > block_bytes) {
+      drop_block();
+      block = static_cast<std::byte*>(arena->gather(wanted));
+      if (block == nullptr) {
+        Error error = fail(Code::kMemoryBudget, "no memory for the ", wanted, " bytes of the session's tensors",
+                           budget->limited() ? ": what has no place among them takes of the budget, too" : "");
+        error.requested_bytes = wanted;
+        error.available_bytes = budget->limited() ? budget->left_bytes() : 0;
         return error;
       }
-      block = static_cast<std::byte*>(grown);
-      block_bytes = shapes.layout.total_bytes;
+      block_bytes = wanted;
+      gathered = true;
     }
+    if (windows_of == &shapes) windows_of = nullptr;
     const bool moved = shapes.block_epoch != block_epoch;
     if (moved) {
       for (ort::Value& preset : shapes.preset) preset.reset();
@@ -781,7 +926,8 @@ struct Session::Impl final : Executor::Work {
                       .worker = timings[i].worker,
                       .start_ns = timings[i].start_ns,
                       .end_ns = timings[i].end_ns,
-                      .bytes = output_bytes(steps[i].index)});
+                      .bytes = output_bytes(steps[i].index),
+                      .memory_bytes = steps[i].memory.high_water_bytes()});
     }
     for (UnitRun& run : list) {
       run.start_ns -= origin;
@@ -861,15 +1007,12 @@ struct Session::Impl final : Executor::Work {
   OrtRunOptions* run_options = nullptr;
 
   Schedule schedule;
-  std::vector<Step> steps;
-  std::vector<Use> uses_of;  // per step
+  Steps order;
+  std::vector<Step> steps;  // one for each of the order's
   std::unique_ptr<Executor> executor;
   ort::Crew* crew = nullptr;  // with more than one worker
   std::unique_ptr<ort::Crew::Entrance> entrance;
-  std::vector<int> first, last, group_size;  // per slot; meaningful for roots
-  std::vector<int> uses;                     // per root slot: steps that read or write it, and one for ever if it is an output
   std::unique_ptr<std::atomic<int>[]> uses_left;  // of them, in the run in progress
-  std::vector<int> operand_slot;             // per value of the graph, -1 without a slot
   std::vector<char> unsettled;               // no bits: units side by side set neighbours
 
   std::vector<Input> inputs;
@@ -884,13 +1027,21 @@ struct Session::Impl final : Executor::Work {
   Shapes* active = nullptr;
   std::vector<int> tenants;  // slots that have a place in the block if they have a size
   std::vector<uint64_t> fixed_bytes;  // of each, 0 if not known before runs
-  memory::Problem problem;   // a buffer for each, its size that of the shapes planned last
+  std::vector<int> windows;  // steps whose units take something while they run, at the shapes planned last
+  memory::Problem problem;   // a buffer for each tenant and window; sizes of the shapes planned last
+  std::shared_ptr<const memory::Conflicts> of_tenants;
   std::vector<int64_t> key;
 
-  memory::Arena arena;
+  std::shared_ptr<memory::Budget> budget;
+  std::unique_ptr<memory::Arena> arena;  // the block, and what has no place in it
   std::byte* block = nullptr;
   uint64_t block_bytes = 0;
   uint64_t block_epoch = 1;
+  const Shapes* windows_of = nullptr;  // whose the units' windows are now
+  std::atomic<bool> took_more{false};  // a unit took more than its window, or had none
+  std::atomic<bool> kept_in_window{false};
+  bool gathered = false;  // the block is new, and there may be free memory beside it
+  uint64_t reruns_for_memory = 0;
 
   std::vector<const OrtValue*> current;  // per slot
   std::vector<std::byte*> address;       // per slot with a preset, while presets are made
@@ -913,13 +1064,13 @@ Session::Session(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Session::~Session() = default;
 
 Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<CompiledPlan> plan, int threads,
-                                                  std::optional<Schedule> given, size_t shapes_kept) {
+                                                  std::optional<Schedule> given, size_t shapes_kept, uint64_t memory_budget_bytes) {
   if (threads != 0 && threads != 1) {
     return fail(Code::kInvalidArgument, "a session runs on 1 thread or on all of the engine's (0), not on ", threads,
                 "; the engine's own number is set when it is created");
   }
   if (shapes_kept < 1) return fail(Code::kInvalidArgument, "a session keeps at least 1 set of shapes, not ", shapes_kept);
-  auto impl = std::make_unique<Impl>(std::move(plan), threads, shapes_kept);
+  auto impl = std::make_unique<Impl>(std::move(plan), threads, shapes_kept, memory_budget_bytes);
   Impl& m = *impl;
   m.inputs.resize(m.compiled->inputs().size());
   m.outputs.resize(m.compiled->outputs().size());
@@ -1076,14 +1227,20 @@ std::string Session::report_json() const {
                      {"worker", run.worker},
                      {"start_ns", run.start_ns},
                      {"end_ns", run.end_ns},
-                     {"bytes", run.bytes}});
+                     {"bytes", run.bytes},
+                     {"memory_bytes", run.memory_bytes}});
   }
   const size_t aliases = m.steps.size() - units.size();
   const Impl::Shapes* shapes = m.active;
   const nlohmann::json report = {{"runs", m.runs},
                                  {"units", std::move(units)},
                                  {"aliases", aliases},
-                                 {"arena_bytes", m.arena.stats().capacity_bytes},
+                                 {"arena_bytes", m.arena->stats().capacity_bytes},
+                                 {"arena_high_water_bytes", m.budget->high_water_bytes()},
+                                 {"memory_budget_bytes", m.budget->limited() ? m.budget->limit_bytes() : 0},
+                                 {"barriers_for_memory",
+                                  shapes != nullptr ? std::count(shapes->parted.begin(), shapes->parted.end(), 1) : 0},
+                                 {"reruns_for_memory", m.reruns_for_memory},
                                  {"runtime_arena_bytes", m.runtime->arena().stats().capacity_bytes},
                                  {"runtime_arena_live_bytes", m.runtime->arena().stats().live_bytes},
                                  {"planned_bytes", shapes != nullptr ? shapes->layout.total_bytes : 0},
@@ -1096,6 +1253,18 @@ std::string Session::report_json() const {
                                  {"shapes_planned", m.shapes_planned},
                                  {"sizing_ns", m.sizing_ns.load()}};
   return report.dump();
+}
+
+uint64_t Session::trim() {
+  Impl& m = *impl_;
+  const std::lock_guard lock(m.mutex);
+  const uint64_t before = m.arena->stats().capacity_bytes;
+  m.has_run = false;
+  for (Impl::Output& output : m.outputs) output.value = nullptr;
+  for (ort::Value& value : m.owned) value.reset();
+  m.drop_block();
+  m.arena->trim();
+  return before - m.arena->stats().capacity_bytes;
 }
 
 void Session::cancel() noexcept {

@@ -1,12 +1,20 @@
 // A session: one caller's tensors around a compiled plan, and the executor that runs it.
 //
-// Boundary tensors. On the first run at new input shapes ONNX Runtime allocates what crosses unit borders, and the shapes
-// are recorded; from the second run on every settled tensor has its place in one block, at an offset planned from
-// liveness over the schedule, where tensors of units that may run side by side share nothing. Preset outputs of the wrong shape are an error inside ONNX Runtime, so a tensor wrongly
-// thought settled is found out: the unit, being pure, runs again without presets and the tensor counts as unsettled from
-// then on. The price of this design is one slower run per new set of input shapes; shape inference would cost 6 to 15 ms
+// Memory. On the first run at new input shapes ONNX Runtime allocates what crosses unit borders, and the shapes are
+// recorded; from the second run on every settled tensor has its place in one block, at an offset planned from
+// liveness over the schedule, where tensors of units that may run side by side share nothing. The first run also shows
+// what each unit takes beside its outputs, and that has its place in the block, too: the unit's window, which is others'
+// bytes while the unit does not run. What was not foreseen comes from the loose arena beside the block. Preset outputs of
+// the wrong shape are an error inside ONNX Runtime, so a tensor wrongly thought settled is found out: the unit, being
+// pure, runs again without presets and the tensor counts as unsettled from then on. The price of this design is one slower run per new set of input shapes; shape inference would cost 6 to 15 ms
 // instead. A number of sets of shapes is remembered, kShapesKept unless told otherwise; the least recently used goes
 // first. What this bookkeeping costs is counted (report: sizing_ns), and bench/shapes judges it.
+//
+// Budget. Block and loose arena together map no more than the session's budget. If the layout of what may run side by
+// side is larger, barriers are put where they part most bytes, until it fits: the fewer bytes, the less runs side by side.
+// Runs before there is a layout go one unit at a time. What is refused in the middle of a run makes the run start over,
+// one unit after the other, and only if that does not fit either it fails, with kMemoryBudget; the session stays usable.
+// Packed weights and ONNX Runtime's small blocks (names, shapes, kernels' scratch by malloc) are not in it.
 //
 // Cancelling. A request stops the run at its next operator, in loops' bodies and on the pool's threads too, and is over
 // with the run: the next one starts afresh. Who means one run and no other, because its time is up for example, cannot
@@ -53,15 +61,16 @@ struct UnitRun {
   int64_t start_ns = 0;  // after the first unit's start
   int64_t end_ns = 0;
   uint64_t bytes = 0;    // of its outputs, as far as they are settled
+  uint64_t memory_bytes = 0;  // what ONNX Runtime took for it at most, outputs without a place included
 };
 
 class Session {
  public:
   // threads: 1 = everything on the calling thread; 0 = what the model's settings say. Without a schedule: the plan's
-  // order, all units wide. shapes_kept: sets of input shapes to remember, at least one.
+  // order, all units wide. shapes_kept: sets of input shapes to remember, at least one. memory_budget_bytes: 0 = none.
   static Result<std::unique_ptr<Session>> create(std::shared_ptr<CompiledPlan> plan, int threads,
                                                  std::optional<Schedule> schedule = {},
-                                                 size_t shapes_kept = kShapesKept);
+                                                 size_t shapes_kept = kShapesKept, uint64_t memory_budget_bytes = 0);
   ~Session();
 
   Status set_schedule(Schedule schedule);
@@ -83,6 +92,8 @@ class Session {
   // In the schedule's order.
   std::vector<UnitRun> last_run() const;
   std::string report_json() const;
+  // Gives back what the session's tensors and units have mapped; the last run's outputs are gone. Bytes given back.
+  uint64_t trim();
   void cancel() noexcept;
 
  private:
