@@ -1,5 +1,5 @@
 # The header-only libraries the core is compiled against, all of them Debian packages, as system includes:
-# ONNX Runtime's C interface (the library itself is opened at run time), protozero, nlohmann-json.
+# ONNX Runtime's C interface (the library itself is opened at run time), protozero, nlohmann-json, CLI11 (of plx-run).
 
 set(plx_ort_headers "")
 foreach(folder "${PLX_ROOT}/.deps/onnxruntime" /usr/include/onnxruntime)
@@ -18,13 +18,13 @@ if(NOT plx_ort_api EQUAL 21)
     "Remove that folder and run cmake/setup/ort-headers.sh.")
 endif()
 
-# /usr/include itself must not be an include folder of a cross build (it holds the host's C library), so the two
+# /usr/include itself must not be an include folder of a cross build (it holds the host's C library), so the
 # libraries are seen through a folder of links.
 set(plx_links "${CMAKE_BINARY_DIR}/headers")
 file(MAKE_DIRECTORY "${plx_links}")
-foreach(library protozero nlohmann)
+foreach(library protozero nlohmann CLI)
   if(NOT EXISTS "/usr/include/${library}")
-    message(FATAL_ERROR "/usr/include/${library} is missing: install libprotozero-dev and nlohmann-json3-dev.")
+    message(FATAL_ERROR "/usr/include/${library} is missing: install libprotozero-dev, nlohmann-json3-dev and libcli11-dev.")
   endif()
   file(CREATE_LINK "/usr/include/${library}" "${plx_links}/${library}" SYMBOLIC)
 endforeach()

@@ -283,6 +283,10 @@ typedef struct plx_session_options {
   size_t schedule_bytes;
   /* Sets of input shapes whose memory plans are kept, the least recently used goes first; 0 = 16. */
   size_t shapes_kept;
+  /* What the session's tensors and its units' temporaries may take together, in bytes of mapped memory; 0 = no limit.
+   * Less runs side by side where that is needed to keep it; a run that cannot keep it at all is PLX_MEMORY_BUDGET, and the
+   * session stays usable. Weights, packed or not, are not counted: sessions share them. */
+  uint64_t memory_budget_bytes;
 } plx_session_options;
 
 typedef struct plx_run_info {
@@ -328,13 +332,19 @@ PLX_API plx_status* plx_session_output_strings(plx_session* session, size_t inde
 /* A copy of output `index` of the last successful run, of whatever kind; PLX_UNSUPPORTED for a sparse tensor. */
 PLX_API plx_status* plx_session_output_value(plx_session* session, size_t index, plx_value** out_value);
 /* What ran where in the last run, and the memory it took:
- * {"runs":3,"units":[{"unit":0,"device":"cpu","threads":2,"worker":0,"start_ns":0,"end_ns":10,"bytes":64}],
- *  "arena_bytes":..,
+ * {"runs":3,"units":[{"unit":0,"device":"cpu","threads":2,"worker":0,"start_ns":0,"end_ns":10,"bytes":64,
+ *                     "memory_bytes":0}],
+ *  "arena_bytes":..,"arena_high_water_bytes":..,"memory_budget_bytes":0,"barriers_for_memory":0,"reruns_for_memory":0,
  *  "planned_bytes":..,"one_buffer_per_tensor_bytes":..,"lower_bound_bytes":..,"aliases":3,
  *  "shapes_cached":1,"shape_hits":2,"shape_misses":1,"shape_evictions":0,"shapes_planned":1,"sizing_ns":90000}
- * Of all runs so far, shape_hits began at input shapes that were known and shape_misses did not; sizing_ns is what
+ * A unit's memory_bytes is what ONNX Runtime took for it at most while it ran, outputs without a planned place included.
+ * barriers_for_memory is how many the budget put into the schedule at the last run's shapes, reruns_for_memory how often
+ * a run started over, one unit at a time. Of all runs so far, shape_hits began at input shapes that were known and shape_misses did not; sizing_ns is what
  * shapes cost beside the runs: looking them up, recording, planning and placing them. */
 PLX_API plx_status* plx_session_report_json(plx_session* session, plx_text** out_text);
+/* Gives the memory of the session's tensors and units back to the system, and says how many bytes that was. The last run's
+ * outputs are gone with it; the next run takes what it needs anew. Memory that callers bound is theirs. */
+PLX_API plx_status* plx_session_trim(plx_session* session, uint64_t* out_bytes);
 /* Asks a run in progress to stop at the next unit or operator, also inside loops; it then fails with PLX_RUN_FAILED,
  * and the next run starts afresh. A run whose last operator has ended succeeds. Between runs it does nothing: see
  * plx_run_info.stop for requests that must not come too early, such as those of a time limit. Any thread. */

@@ -519,7 +519,7 @@ plx_status* plx_session_create(plx_model* model, plx_plan* plan, const plx_sessi
       schedule = read.take();
     }
     const size_t shapes_kept = given->shapes_kept == 0 ? plx::schedule::kShapesKept : given->shapes_kept;
-    auto session = model->model->make_session(*handle, given->threads, std::move(schedule), shapes_kept);
+    auto session = model->model->make_session(*handle, given->threads, std::move(schedule), shapes_kept, given->memory_budget_bytes);
     if (!session) return session.error();
     *out_session = new plx_session{session.take()};
     return {};
@@ -622,6 +622,15 @@ plx_status* plx_session_output_value(plx_session* session, size_t index, plx_val
     auto content = session->session->output_value(index);
     if (!content) return content.error();
     return put_value(content.take(), out_value);
+  });
+}
+
+plx_status* plx_session_trim(plx_session* session, uint64_t* out_bytes) {
+  return guarded([&]() -> plx::Status {
+    if (session == nullptr) return missing("session");
+    if (out_bytes == nullptr) return missing("out_bytes");
+    *out_bytes = session->session->trim();
+    return {};
   });
 }
 

@@ -3264,6 +3264,65 @@ public class Plx {
         }
     }
 
+    private static class plx_session_trim {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Plx.C_POINTER,
+            Plx.C_POINTER,
+            Plx.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = Plx.findOrThrow("plx_session_trim");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * plx_status *plx_session_trim(plx_session *session, uint64_t *out_bytes)
+     * }
+     */
+    public static FunctionDescriptor plx_session_trim$descriptor() {
+        return plx_session_trim.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * plx_status *plx_session_trim(plx_session *session, uint64_t *out_bytes)
+     * }
+     */
+    public static MethodHandle plx_session_trim$handle() {
+        return plx_session_trim.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * plx_status *plx_session_trim(plx_session *session, uint64_t *out_bytes)
+     * }
+     */
+    public static MemorySegment plx_session_trim$address() {
+        return plx_session_trim.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * plx_status *plx_session_trim(plx_session *session, uint64_t *out_bytes)
+     * }
+     */
+    public static MemorySegment plx_session_trim(MemorySegment session, MemorySegment out_bytes) {
+        var mh$ = plx_session_trim.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("plx_session_trim", session, out_bytes);
+            }
+            return (MemorySegment)mh$.invokeExact(session, out_bytes);
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
     private static class plx_session_cancel {
         public static final FunctionDescriptor DESC = FunctionDescriptor.ofVoid(
             Plx.C_POINTER

@@ -21,6 +21,7 @@ import static java.lang.foreign.MemoryLayout.PathElement.*;
  *     const void *schedule;
  *     size_t schedule_bytes;
  *     size_t shapes_kept;
+ *     uint64_t memory_budget_bytes;
  * }
  * }
  */
@@ -36,7 +37,8 @@ public class plx_session_options {
         Plx.C_INT.withName("reserved"),
         Plx.C_POINTER.withName("schedule"),
         Plx.C_LONG.withName("schedule_bytes"),
-        Plx.C_LONG.withName("shapes_kept")
+        Plx.C_LONG.withName("shapes_kept"),
+        Plx.C_LONG.withName("memory_budget_bytes")
     ).withName("plx_session_options");
 
     /**
@@ -308,6 +310,50 @@ public class plx_session_options {
      */
     public static void shapes_kept(MemorySegment struct, long fieldValue) {
         struct.set(shapes_kept$LAYOUT, shapes_kept$OFFSET, fieldValue);
+    }
+
+    private static final OfLong memory_budget_bytes$LAYOUT = (OfLong)$LAYOUT.select(groupElement("memory_budget_bytes"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * uint64_t memory_budget_bytes
+     * }
+     */
+    public static final OfLong memory_budget_bytes$layout() {
+        return memory_budget_bytes$LAYOUT;
+    }
+
+    private static final long memory_budget_bytes$OFFSET = $LAYOUT.byteOffset(groupElement("memory_budget_bytes"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * uint64_t memory_budget_bytes
+     * }
+     */
+    public static final long memory_budget_bytes$offset() {
+        return memory_budget_bytes$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * uint64_t memory_budget_bytes
+     * }
+     */
+    public static long memory_budget_bytes(MemorySegment struct) {
+        return struct.get(memory_budget_bytes$LAYOUT, memory_budget_bytes$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * uint64_t memory_budget_bytes
+     * }
+     */
+    public static void memory_budget_bytes(MemorySegment struct, long fieldValue) {
+        struct.set(memory_budget_bytes$LAYOUT, memory_budget_bytes$OFFSET, fieldValue);
     }
 
     /**

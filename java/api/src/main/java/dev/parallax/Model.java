@@ -229,6 +229,7 @@ public final class Model implements AutoCloseable {
         plx_session_options.schedule(struct, block);
         plx_session_options.schedule_bytes(struct, block.byteSize());
         plx_session_options.shapes_kept(struct, options.shapesKept());
+        plx_session_options.memory_budget_bytes(struct, options.memoryBudgetBytes());
         MemorySegment out = arena.allocate(ValueLayout.ADDRESS);
         Native.check(Plx.plx_session_create(model, plan, struct, out));
         return out.get(ValueLayout.ADDRESS, 0);

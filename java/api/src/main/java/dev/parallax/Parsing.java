@@ -38,11 +38,13 @@ final class Parsing {
         return parse(json, o -> new RunReport(number(o, "runs"),
                 list(o, "units", u -> new RunReport.UnitRun(integer(u, "unit"), text(u, "device"),
                         integer(u, "threads"), integer(u, "worker"), number(u, "start_ns"), number(u, "end_ns"),
-                        number(u, "bytes"))),
+                        number(u, "bytes"), number(u, "memory_bytes"))),
                 number(o, "arena_bytes"), number(o, "planned_bytes"), number(o, "one_buffer_per_tensor_bytes"),
                 number(o, "lower_bound_bytes"), new RunReport.Shapes(number(o, "shapes_cached"),
                         number(o, "shape_hits"), number(o, "shape_misses"), number(o, "shape_evictions"),
-                        number(o, "shapes_planned"), number(o, "sizing_ns")), number(o, "aliases")));
+                        number(o, "shapes_planned"), number(o, "sizing_ns")),
+                new RunReport.Budget(number(o, "memory_budget_bytes"), number(o, "arena_high_water_bytes"),
+                        integer(o, "barriers_for_memory"), number(o, "reruns_for_memory")), number(o, "aliases")));
     }
 
     static List<String> strings(String json) {

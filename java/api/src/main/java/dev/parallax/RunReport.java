@@ -16,15 +16,17 @@ import java.util.List;
  *
  * @param runs successful runs of the session so far
  * @param units the units of the last run, in the order in which they started
- * @param arenaBytes bytes of the session's arenas
- * @param plannedBytes bytes of the planned boundary tensors, those that never live together sharing space
- * @param oneBufferPerTensorBytes bytes they would take with a buffer each
- * @param lowerBoundBytes the largest sum of boundary tensors alive at one time: no plan can take less
+ * @param arenaBytes bytes that the session's arena has mapped
+ * @param plannedBytes bytes of the planned block: the tensors between units, and what each unit takes while it runs, those
+ *     that are never needed together sharing space
+ * @param oneBufferPerTensorBytes bytes these would take with a buffer each
+ * @param lowerBoundBytes the largest sum of those needed at one time, one unit after the other: no plan can take less
  * @param shapes what the session knows about the sets of input shapes it met
+ * @param budget what became of the session's memory budget
  * @param aliases view operators that were no work at all
  */
 public record RunReport(long runs, List<UnitRun> units, long arenaBytes, long plannedBytes,
-        long oneBufferPerTensorBytes, long lowerBoundBytes, Shapes shapes, long aliases) {
+        long oneBufferPerTensorBytes, long lowerBoundBytes, Shapes shapes, Budget budget, long aliases) {
     /** Copies the list. */
     public RunReport {
         units = List.copyOf(units);
@@ -63,6 +65,16 @@ public record RunReport(long runs, List<UnitRun> units, long arenaBytes, long pl
     public record Shapes(long cached, long hits, long misses, long evictions, long planned, long sizingNs) {}
 
     /**
+     * A session's memory, and the limit that {@link SessionOptions#memoryBudgetBytes()} sets to it.
+     *
+     * @param limitBytes the limit; 0 = none
+     * @param highWaterBytes the most that the arena ever had mapped
+     * @param barriers how many the budget put into the schedule at the last run's shapes, so that less runs side by side
+     * @param reruns how often a run started over, one unit at a time
+     */
+    public record Budget(long limitBytes, long highWaterBytes, int barriers, long reruns) {}
+
+    /**
      * One unit's run.
      *
      * @param unit index of the unit in the plan
@@ -72,8 +84,11 @@ public record RunReport(long runs, List<UnitRun> units, long arenaBytes, long pl
      * @param startNs start, nanoseconds since the start of the first unit
      * @param endNs end, likewise
      * @param bytes bytes of its outputs, as far as their sizes follow from the inputs'
+     * @param memoryBytes bytes that ONNX Runtime took for it at most while it ran, outputs without a planned place
+     *     included
      */
-    public record UnitRun(int unit, String device, int threads, int worker, long startNs, long endNs, long bytes) {
+    public record UnitRun(int unit, String device, int threads, int worker, long startNs, long endNs, long bytes,
+            long memoryBytes) {
         /**
          * How long it took.
          *

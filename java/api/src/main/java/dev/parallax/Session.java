@@ -718,6 +718,28 @@ public final class Session implements AutoCloseable {
     }
 
     /**
+     * Gives the memory of the session's tensors and its units' temporaries back to the system, for a pause. The last
+     * run's outputs are gone with it, copies apart; the next run takes what it needs anew, and is slower for it. Waits
+     * for the run in progress.
+     *
+     * @return bytes given back
+     */
+    public long trim() {
+        lock.lock();
+        try {
+            checkOpen();
+            dropOutputs();
+            try (Arena call = Arena.ofConfined()) {
+                MemorySegment bytes = call.allocate(ValueLayout.JAVA_LONG);
+                Native.check(Plx.plx_session_trim(pointer, bytes));
+                return bytes.get(ValueLayout.JAVA_LONG, 0);
+            }
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    /**
      * Waits for the run in progress and frees all memory of the session; idempotent. A run that is not to be waited for
      * is stopped by {@link #cancel()} first.
      */

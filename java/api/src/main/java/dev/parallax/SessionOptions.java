@@ -16,8 +16,9 @@ import java.util.Objects;
  * @param plan the plan to compile, or null
  * @param threads 0 = as many as {@link EngineInfo#threads()}; 1 = the calling thread alone; no other number
  * @param policy who decides the order of the units; {@link SequentialPolicy} by default
- * @param memoryBudgetBytes units start together only if the plan's estimates of their peak memory fit into it; one alone
- *     always starts. 0 = no budget, the default. It steers by estimates for now: nothing is refused memory
+ * @param memoryBudgetBytes what the session's tensors and its units' temporaries may take together; 0 = no limit, the
+ *     default. Less runs side by side where that keeps it; a run that cannot keep it is a {@link MemoryBudgetException},
+ *     and the session stays usable. Weights, packed or not, are not counted, since sessions share them
  * @param shapesKept sets of input shapes for which sizes and places of tensors are remembered, some 200 bytes a tensor
  *     each; the least recently used goes first, and costs its first run anew when it comes again. 16 by default
  */

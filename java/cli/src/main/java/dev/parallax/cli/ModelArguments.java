@@ -24,8 +24,9 @@ final class ModelArguments extends ModelInput {
     SchedulerPolicy policy;
 
     @Option(names = "--memory-budget", paramLabel = "BYTES", defaultValue = "0",
-            description = "Units start together only if their estimated peak memory fits into it, such as 50000000 or "
-                    + "50M; 0 is no budget (default). It steers by estimates: nothing is refused memory yet.",
+            description = "What the model's tensors and its units' temporaries may take together, such as 50000000 or "
+                    + "50M; 0 is no limit (default). Less runs side by side where that keeps it. Weights are not "
+                    + "counted.",
             converter = BytesConverter.class)
     long memoryBudget;
 

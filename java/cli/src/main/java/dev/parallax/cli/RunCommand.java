@@ -88,8 +88,11 @@ final class RunCommand implements Callable<Integer> {
                 + Text.count(threads, "thread"));
         Runs.printReport(console.out(), session, SHOWN_UNITS, threads);
         if (model.memoryBudget > 0) {
-            console.out().println("Memory budget: " + Text.bytes(model.memoryBudget) + " steered which units ran "
-                    + "together, by estimates; nothing is refused memory yet");
+            RunReport.Budget budget = session.report().budget();
+            console.out().println("Memory budget: " + Text.bytes(budget.highWaterBytes()) + " at most of "
+                    + Text.bytes(budget.limitBytes())
+                    + (budget.barriers() == 0 ? "" : ", kept by " + Text.count(budget.barriers(), "barrier"))
+                    + (budget.reruns() == 0 ? "" : "; started over " + Text.count(budget.reruns(), "time")));
         }
         model.writeTrace(console, session);
         if (outputDir != null) {

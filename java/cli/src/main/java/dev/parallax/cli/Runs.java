@@ -82,9 +82,9 @@ final class Runs {
         if (report.units().size() > longest.size()) {
             out.println("  and " + (report.units().size() - longest.size()) + " shorter ones");
         }
-        out.println("Tensors between units: " + Text.bytes(report.arenaBytes()) + " held, "
+        out.println("Tensors and temporaries: " + Text.bytes(report.arenaBytes()) + " held, "
                 + Text.bytes(report.plannedBytes())
-                + " planned; one buffer per tensor would take " + Text.bytes(report.oneBufferPerTensorBytes()));
+                + " planned; with a buffer each they would take " + Text.bytes(report.oneBufferPerTensorBytes()));
     }
 
     /** The operators of some nodes, the most frequent first: "MatMul x4, Add x4, Softmax". */

@@ -139,7 +139,8 @@ class CommandsTest {
         Plx plx = Plx.run("run", diamond(), "--units", "branches", "--policy", "dataflow", "--shape", "x=3x4",
                 "--memory-budget", "1M", "--trace", trace);
         assertEquals(0, plx.status(), plx::toString);
-        assertTrue(plx.out().contains("by estimates"), plx::toString);
+        assertTrue(plx.out().contains("Memory budget: "), plx::toString);
+        assertTrue(plx.out().contains(" at most of 1.0 MB"), plx::toString);
         assertFalse(json(trace).getAsJsonArray("traceEvents").isEmpty());
         Plx all = Plx.run("compare", diamond(), "--shape", "x=3x4", "--trace", trace);
         assertEquals(2, all.status(), all::toString);
