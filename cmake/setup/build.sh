@@ -5,7 +5,7 @@ built_stamp=$root/target/built
 # Everything a build reads. Folders count as well as files, so that a file taken away is noticed.
 sources_newer_than() {
   local places=("$root/pom.xml" "$root"/*/pom.xml "$root"/java/*/pom.xml "$root"/cmake/*.cmake "$root"/cmake/*.map
-    "$root"/native/CMake* "$root/native/include" "$root/native/src" "$root"/java/*/src "$root/bindings/generated")
+    "$root"/native/CMake* "$root/native/include" "$root/native/src" "$root/native/run" "$root"/java/*/src "$root/bindings/generated")
   find "${places[@]}" -newer "$1" -print -quit
 }
 

@@ -10,6 +10,7 @@ run_tools=(
   g++:g++
   /usr/include/protozero/pbf_message.hpp:libprotozero-dev
   /usr/include/nlohmann/json.hpp:nlohmann-json3-dev
+  /usr/include/CLI/CLI.hpp:libcli11-dev
 )
 # What the tests take beyond that: googletest as source, ONNX's own tests, and on x86_64 the cross compiler and the
 # emulator.

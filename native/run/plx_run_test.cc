@@ -1,0 +1,114 @@
+// The program itself, as its users start it.
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "plx/graph/onnx_builder_testing.h"
+
+namespace {
+
+using namespace plx::graph::testing;
+using plx::graph::ElementType;
+
+struct Outcome {
+  int status = -1;
+  std::string out;  // and what it complains about
+};
+
+Outcome plx_run(const std::string& arguments) {
+  Outcome outcome;
+  FILE* const pipe = popen((std::string(PLX_RUN_COMMAND) + " " + arguments + " 2>&1").c_str(), "r");
+  if (pipe == nullptr) return outcome;
+  char part[4096];
+  for (size_t read = 0; (read = fread(part, 1, sizeof part, pipe)) > 0;) outcome.out.append(part, read);
+  const int status = pclose(pipe);
+  outcome.status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  return outcome;
+}
+
+// Two arms of products, joined: something to cut.
+class PlxRun : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    Model m;
+    std::vector<float> weights(64 * 64);
+    for (size_t i = 0; i < weights.size(); ++i) weights[i] = static_cast<float>(i % 13) * 0.01f - 0.06f;
+    m.input("x", kFloat, {"n", 64}).initializer("w", tensor<float>({64, 64}, weights));
+    m.node("MatMul", {"x", "w"}, {"a"}).node("Tanh", {"a"}, {"b"});
+    m.node("Exp", {"x"}, {"c"}).node("MatMul", {"c", "w"}, {"d"});
+    m.node("Add", {"b", "d"}, {"y"}).output("y", kFloat, {"n", 64});
+    std::ofstream(model_, std::ios::binary) << m.bytes();
+  }
+  void TearDown() override { std::filesystem::remove(model_); }
+
+  nlohmann::json measured(const std::string& arguments) {
+    const Outcome outcome = plx_run(model_ + " --threads 2 --runs 5 --warm-ups 2 " + arguments);
+    EXPECT_EQ(outcome.status, 0) << outcome.out;
+    return nlohmann::json::parse(outcome.out, nullptr, false);
+  }
+  void expect_refused(const std::string& arguments, const std::string& part) {
+    const Outcome outcome = plx_run(arguments);
+    EXPECT_EQ(outcome.status, 2) << arguments;
+    EXPECT_NE(outcome.out.find(part), std::string::npos) << arguments << ": " << outcome.out;
+  }
+
+  const std::string model_ = ::testing::TempDir() + "plx_run_model.onnx";
+};
+
+TEST_F(PlxRun, BothEnginesMakeTheSameOfTheSame) {
+  const auto plain = measured("--engine ort --shape x=3x64");
+  for (const std::string units : {"whole", "layers", "branches", "nodes", "mixed"}) {
+    const auto ours = measured("--shape x=3x64 --units " + units);
+    EXPECT_EQ(ours["outputs_digest"], plain["outputs_digest"]) << units;
+    EXPECT_EQ(ours["session"]["runs"], 7);
+    // Mixed measures, and may find that nothing is worth a cut.
+    if (units == "mixed") continue;
+    EXPECT_EQ(ours["session"]["unit_count"].get<int>() > 1, units != "whole") << units;
+  }
+  EXPECT_NE(measured("--engine ort --shape x=4x64")["outputs_digest"], plain["outputs_digest"]);
+  EXPECT_NE(measured("--engine ort --shape x=3x64 --seed 1")["outputs_digest"], plain["outputs_digest"]);
+}
+
+TEST_F(PlxRun, CountsWhatLinuxCounts) {
+  for (const std::string engine : {"ort", "parallax"}) {
+    const auto measurement = measured("--engine " + engine);
+    EXPECT_GT(measurement["median_ms"].get<double>(), 0);
+    EXPECT_GT(measurement["ready_ms"].get<double>(), measurement["median_ms"].get<double>());
+    EXPECT_GE(measurement["rss_anon_peak_bytes"].get<uint64_t>(), measurement["rss_anon_bytes"].get<uint64_t>());
+    EXPECT_GT(measurement["rss_anon_ready_bytes"].get<uint64_t>(), measurement["rss_anon_before_bytes"].get<uint64_t>());
+    // Of one process: pages of files and of none, at some moment each, cannot have been less than the most of both.
+    EXPECT_LE(measurement["vm_hwm_bytes"].get<uint64_t>(), (uint64_t{32} << 20) + measurement["rss_anon_peak_bytes"].get<uint64_t>() +
+                                                               measurement["rss_file_peak_bytes"].get<uint64_t>());
+  }
+}
+
+TEST_F(PlxRun, SaysWhatIsWrong) {
+  expect_refused("", "MODEL");
+  expect_refused("/nowhere/model.onnx", "/nowhere/model.onnx");
+  expect_refused("/nowhere/model.onnx --engine ort", "/nowhere/model.onnx");
+  expect_refused(model_ + " --engine other", "--engine");
+  expect_refused(model_ + " --units halves", "halves");
+  expect_refused(model_ + " --runs 0", "--runs");
+  expect_refused(model_ + " --threads -1", "--threads");
+  expect_refused(model_ + " --shape y=1", "no input of that name");
+  expect_refused(model_ + " --shape x=1x5", "does not fit");
+  expect_refused(model_ + " --memory-budget lots", "--memory-budget");
+  expect_refused(model_ + " --memory-budget 1MB --engine ort", "--engine parallax");
+  expect_refused(model_ + " --ort-library /nowhere/libonnxruntime.so", "/nowhere/libonnxruntime.so");
+  expect_refused(model_ + " --ort-library /nowhere/libonnxruntime.so --engine ort", "/nowhere/libonnxruntime.so");
+  expect_refused(model_ + " --sped", "--sped");
+}
+
+TEST_F(PlxRun, ExplainsItself) {
+  const Outcome help = plx_run("--help");
+  EXPECT_EQ(help.status, 0);
+  for (const char* option : {"--engine", "--threads", "--runs", "--shape", "--memory-budget", "MODEL"}) {
+    EXPECT_NE(help.out.find(option), std::string::npos) << option;
+  }
+}
+
+}  // namespace
