@@ -1,0 +1,160 @@
+package dev.parallax.bench;
+
+import com.google.gson.JsonObject;
+import com.google.gson.JsonParser;
+import dev.parallax.Parallax;
+import dev.parallax.Versions;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Instant;
+import java.util.ArrayList;
+import java.util.EnumMap;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.Callable;
+import java.util.stream.Stream;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+
+/** {@code bench/footprint}: what a process takes that runs a model, beside one that does so on plain ONNX Runtime. */
+@Command(name = "bench/footprint", usageHelpWidth = 100,
+        description = "What a process takes that loads a model and runs it: plain ONNX Runtime with its defaults,"
+                + " Parallax with the whole graph as one unit, and with one unit per branch, on all cores. A new"
+                + " process each, without a JVM (plx-run), by turns.",
+        footer = {"", "Exit status: 0 all is well, 1 a target is missed, 2 it could not be run."})
+final class Footprint implements Callable<Integer> {
+    static final int FEWEST_ROUNDS = 3;
+
+    @Option(names = "--models", paramLabel = "DIR",
+            description = "Folder of ONNX models; by default target/zoo of the project, which ./plx zoo fill fills.")
+    private Path folder;
+
+    @Option(names = "--only", paramLabel = "NAME", description = "This model only; repeatable.")
+    private List<String> only = List.of();
+
+    @Option(names = "--rounds", paramLabel = "N", defaultValue = "" + FEWEST_ROUNDS,
+            description = "Processes of each kind; by default ${DEFAULT-VALUE}.")
+    private int rounds;
+
+    @Option(names = "--runs", paramLabel = "N", defaultValue = "10",
+            description = "Timed runs in each, after 5 untimed ones; by default ${DEFAULT-VALUE}.")
+    private int runs;
+
+    @Option(names = "--check", description = "Exit with 1 if, by branches, a process takes more than plain ONNX"
+            + " Runtime's (VmHWM), or over 0.6 times its memory that no file backs (RssAnon, at its peak); or over 0.85"
+            + " and 0.35 times in the geometric mean. Takes " + FEWEST_ROUNDS + " rounds or more.")
+    private boolean check;
+
+    @Option(names = "--json", paramLabel = "FILE", description = "Where raw results go; by default"
+            + " bench/results/footprint-MACHINE.json, and nowhere with --only.")
+    private Path json;
+
+    @Option(names = "--root", hidden = true, description = "The project's folder.")
+    private Path root = Path.of("");
+
+    @Option(names = {"-h", "--help"}, usageHelp = true, description = "Show this.")
+    private boolean help;
+
+    private Footprint() {}
+
+    /**
+     * Runs the command and ends the process with its status.
+     *
+     * @param args the command line
+     */
+    public static void main(String[] args) {
+        System.exit(Commands.run(new Footprint(), args));
+    }
+
+    @Override
+    public Integer call() throws IOException {
+        if (rounds < 1 || runs < 1) {
+            throw new Commands.BadInput("--rounds " + rounds + ", --runs " + runs + ": give 1 or more of both");
+        }
+        if (check && rounds < FEWEST_ROUNDS) {
+            throw new Commands.BadInput("--check takes --rounds " + FEWEST_ROUNDS + " or more, not " + rounds);
+        }
+        List<Path> models = LoadTime.models(folder != null ? folder : root.resolve("target/zoo"), only);
+        Path program = root.resolve("native/target/cmake/release/run/plx-run");
+        Path library = onnxRuntime(root.resolve("native/target/ort"));
+        Instant start = Instant.now();
+        Versions versions = Parallax.version();
+        Host host = Host.of(Path.of("/"));
+        List<FootprintResult> results = new ArrayList<>();
+        for (Path model : models) {
+            String name = LoadTime.name(model);
+            System.err.println(name + " ...");
+            Map<Way, List<FootprintResult.Sample>> samples = new EnumMap<>(Way.class);
+            Way[] ways = Way.values();
+            for (int round = 0; round < rounds; round++) {
+                for (int i = 0; i < ways.length; i++) {
+                    Way way = ways[(round + i) % ways.length];
+                    samples.computeIfAbsent(way, w -> new ArrayList<>())
+                            .add(run(program, library, model, way, host.cores()));
+                }
+            }
+            results.add(new FootprintResult(name, samples));
+        }
+        System.out.print(FootprintResult.table(results));
+        System.out.println("\n" + rounds + " processes each, " + runs + " runs in each; " + host.cpu() + ", "
+                + host.cores() + " cores; " + versions);
+        Path target = json != null ? json : only.isEmpty()
+                ? root.resolve("bench/results/footprint-" + host.machineClass() + ".json") : null;
+        if (target != null) {
+            Map<String, Object> content = Results.header("footprint", host, versions, start);
+            content.put("threads", host.cores());
+            content.put("rounds", rounds);
+            content.put("runs", runs);
+            content.put("models", results.stream().map(FootprintResult::toMap).toList());
+            Results.write(target, content);
+            System.err.println("raw results: " + target);
+        }
+        List<String> misses = FootprintResult.misses(results);
+        misses.forEach(System.out::println);
+        return check && !misses.isEmpty() ? Commands.MISSED : 0;
+    }
+
+    private static Path onnxRuntime(Path unpacked) throws IOException {
+        String platform = System.getProperty("os.arch").equals("aarch64") ? "linux-aarch64" : "linux-x64";
+        if (Files.isDirectory(unpacked)) {
+            try (Stream<Path> files = Files.walk(unpacked)) {
+                var found = files.filter(file -> file.endsWith(Path.of(platform, "libonnxruntime.so"))).findFirst();
+                if (found.isPresent()) {
+                    return found.get();
+                }
+            }
+        }
+        throw new Commands.BadInput("there is no ONNX Runtime for " + platform + " in " + unpacked
+                + "; bench/footprint unpacks it");
+    }
+
+    private FootprintResult.Sample run(Path program, Path library, Path model, Way way, int threads)
+            throws IOException {
+        List<String> command = new ArrayList<>(List.of(program.toString(), model.toString(), "--ort-library",
+                library.toString(), "--threads", String.valueOf(threads), "--runs", String.valueOf(runs)));
+        command.addAll(way == Way.ORT ? List.of("--engine", "ort") : List.of("--units", way.title));
+        Process process = new ProcessBuilder(command).redirectError(ProcessBuilder.Redirect.INHERIT).start();
+        String output = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+        try {
+            if (process.waitFor() != 0) {
+                throw new IOException(String.join(" ", command) + " failed, see above");
+            }
+        } catch (InterruptedException e) {
+            process.destroy();
+            Thread.currentThread().interrupt();
+            throw new IOException("interrupted", e);
+        }
+        return sample(JsonParser.parseString(output).getAsJsonObject());
+    }
+
+    static FootprintResult.Sample sample(JsonObject measured) {
+        JsonObject session = measured.getAsJsonObject("session");
+        return new FootprintResult.Sample(measured.get("vm_hwm_bytes").getAsLong(),
+                measured.get("rss_anon_peak_bytes").getAsLong(), measured.get("rss_anon_bytes").getAsLong(),
+                measured.get("median_ms").getAsDouble(), measured.get("ready_ms").getAsDouble(),
+                session.has("arena_high_water_bytes") ? session.get("arena_high_water_bytes").getAsLong() : 0,
+                measured.get("outputs_digest").getAsString());
+    }
+}
