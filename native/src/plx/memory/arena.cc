@@ -194,10 +194,17 @@ class Arena::Impl {
       free_pieces += std::max<size_t>(block.pieces.size(), 1);
     }
     std::sort(regions.begin(), regions.end(), std::greater<>());
-    const size_t fresh_bytes = bytes > free_bytes ? bytes - free_bytes : 0;
+    size_t fresh_bytes = bytes > free_bytes ? bytes - free_bytes : 0;
     std::vector<size_t> pieces;
     pieces.reserve(free_pieces + 1);
-    if (budget_ != nullptr && !budget_->take(fresh_bytes)) return nullptr;
+    if (budget_ != nullptr && !budget_->take(fresh_bytes)) {
+      // There may be free pages in other regions; what was to be moved goes with them.
+      if (bytes > budget_->left_bytes() + stats_.capacity_bytes - stats_.live_bytes) return nullptr;
+      give_back();
+      if (!budget_->take(bytes)) return nullptr;
+      regions.clear();
+      fresh_bytes = bytes;
+    }
     void* const mapped = map_unbudgeted(bytes);
     FreeBlocks::iterator free_block = free_.end();
     if (mapped != MAP_FAILED) {
@@ -318,23 +325,59 @@ class Arena::Impl {
     }
   }
 
-  // Under the mutex: unmaps all regions that are one free block.
+  // Under the mutex: unmaps all whole pages that are free. As far as there is memory for nodes.
   uint64_t give_back() {
     if (over_window_) return 0;
     uint64_t returned_bytes = 0;
-    for (auto block = blocks_.begin(); block != blocks_.end();) {
-      const size_t bytes = block->second.bytes;
-      if (!is_free_region(block->second)) {
-        ++block;
+    for (auto block = blocks_.begin(), region = block; block != blocks_.end();) {
+      if (block->second.region_bytes != 0) region = block;
+      const auto here = block++;
+      if (here->second.live()) continue;
+      if (is_free_region(here->second)) {
+        returned_bytes += here->second.bytes;
+        unmap(here->first, here->second.bytes);
+        free_.erase({here->second.bytes, here->first});
+        blocks_.erase(here);
         continue;
       }
-      unmap(block->first, bytes);
-      free_.erase({bytes, block->first});
-      block = blocks_.erase(block);
-      returned_bytes += bytes;
+      if (!region->second.pieces.empty()) continue;
+      try {
+        returned_bytes += cut_out(region, here);
+        // What is left behind the pages is a region, and what follows lies in it.
+        if (block != blocks_.begin() && std::prev(block)->second.region_bytes != 0) region = std::prev(block);
+      } catch (const std::bad_alloc&) {
+        break;
+      }
     }
     stats_.capacity_bytes -= returned_bytes;
     return returned_bytes;
+  }
+
+  // Unmaps a free block's whole pages, so that what lies before and behind it are regions of their own; bytes unmapped.
+  uint64_t cut_out(Blocks::iterator region, Blocks::iterator block) {
+    std::byte* const begin = block->first;
+    const size_t bytes = block->second.bytes;
+    const size_t before = round_up(reinterpret_cast<uintptr_t>(begin), page_bytes_) - reinterpret_cast<uintptr_t>(begin);
+    if (bytes < before + page_bytes_) return 0;
+    const size_t pages = (bytes - before) / page_bytes_ * page_bytes_;
+    std::byte* const behind = begin + before + pages;
+    const auto region_left = static_cast<size_t>(region->first + region->second.region_bytes - behind);
+    if (before + pages < bytes) {
+      add_free(std::next(block), behind, bytes - before - pages, region_left);
+    } else if (region_left != 0) {
+      std::next(block)->second.region_bytes = region_left;
+    }
+    region->second.region_bytes = static_cast<size_t>(begin + before - region->first);
+    FreeBlocks::node_type node = free_.extract({bytes, begin});
+    if (before == 0) {
+      blocks_.erase(block);
+    } else {
+      block->second.bytes = before;
+      node.value().first = before;
+      free_.insert(std::move(node));
+    }
+    unmap(begin + before, pages);
+    return pages;
   }
 
   void* map(size_t bytes) const {

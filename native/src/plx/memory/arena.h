@@ -2,7 +2,7 @@
 //
 // Blocks come from regions reserved with mmap; inside, a free list with best fit and coalescing (a new region is one
 // free block, cut from its low end: the bump pointer). Freed blocks are kept for the next run, so that a steady state
-// allocates nothing from the system; trim() gives whole free regions back. Addresses never move. Zero-size requests get
+// allocates nothing from the system; trim() gives whole free pages back. Addresses never move. Zero-size requests get
 // a valid, unique address.
 //
 // A new region is as large as the request, or a quarter of what is mapped already if that is more, but then at least
@@ -10,7 +10,7 @@
 // space only.
 //
 // An arena may have a budget, which then bounds what it maps: a region that does not fit is as small as the request, and
-// if that does not fit either, whole free regions are given back first. An arena over a *window*, memory of somebody
+// if that does not fit either, whole free pages are given back first. An arena over a *window*, memory of somebody
 // else's, never maps anything: what does not fit is refused.
 //
 // What the arena knows about its blocks lies outside of them, in nodes from a pool of its own: an allocation that fits

@@ -251,7 +251,7 @@ TEST(Arena, GatheringTakesThePagesOfFreeRegions) {
   EXPECT_TRUE((Filled{less, 2 * bytes, 7}.intact()));
   EXPECT_EQ(arena.stats().capacity_bytes, 8 * bytes + (size_t{256} << 10)) << "the rest is free and mapped";
   EXPECT_EQ(arena.stats().live_bytes, 2 * bytes + 128);
-  EXPECT_EQ(arena.trim(), 6 * bytes);
+  EXPECT_EQ(arena.trim(), 6 * bytes + (size_t{256} << 10) - page);
   EXPECT_TRUE((Filled{less, 2 * bytes, 7}.intact()));
 
   // What is left of a region serves as any other.
@@ -259,16 +259,16 @@ TEST(Arena, GatheringTakesThePagesOfFreeRegions) {
   auto* const part = static_cast<unsigned char*>(arena.gather(bytes));
   EXPECT_EQ(part[0], 7);
   const Filled rest = fill(arena, bytes, 3);
-  EXPECT_EQ(arena.stats().capacity_bytes, 2 * bytes + (size_t{256} << 10));
+  EXPECT_EQ(arena.stats().capacity_bytes, 2 * bytes + page);
   EXPECT_TRUE(rest.intact());
   arena.free(rest.at);
   arena.free(part);
   auto* const both = static_cast<unsigned char*>(arena.gather(2 * bytes));
   EXPECT_EQ(static_cast<int>(both[0]) + both[bytes], 10);
-  EXPECT_EQ(arena.stats().capacity_bytes, 2 * bytes + (size_t{256} << 10));
+  EXPECT_EQ(arena.stats().capacity_bytes, 2 * bytes + page);
   arena.free(both);
   arena.free(kept);
-  EXPECT_EQ(arena.trim(), 2 * bytes + (size_t{256} << 10));
+  EXPECT_EQ(arena.trim(), 2 * bytes + page);
   EXPECT_EQ(arena.stats().capacity_bytes, 0U);
 }
 
@@ -300,14 +300,49 @@ TEST(Arena, GatheringKeepsWithinTheBudgetAndFailsCleanly) {
   EXPECT_EQ(unlimited.gather(size_t{1} << 62), nullptr);
 }
 
-TEST(Arena, TrimKeepsRegionsInUse) {
+// What a kernel keeps must not hold a whole region.
+TEST(Arena, TrimKeepsThePagesInUseAlone) {
   Arena arena("test");
-  void* const a = arena.allocate(size_t{4} << 20);
-  arena.free(a);
-  void* const b = arena.allocate(64);
-  EXPECT_EQ(b, a);
+  const size_t bytes = size_t{4} << 20;
+  const auto page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+  arena.free(arena.allocate(bytes));
+  std::vector<Filled> blocks;  // all in one region
+  for (unsigned char i = 0; i < 16; ++i) blocks.push_back(fill(arena, bytes / 16, i));
+  ASSERT_EQ(arena.stats().growths, 1U);
+  for (size_t i = 0; i < 16; ++i) {
+    if (i != 3 && i != 4 && i != 9) arena.free(blocks[i].at);
+  }
+  // A block of less than a page among free ones.
+  const Filled small = fill(arena, 100, 99);
+  EXPECT_EQ(small.at, blocks[0].at) << "the tightest gap";
+  EXPECT_EQ(arena.trim(), 13 * bytes / 16 - page);
+  EXPECT_EQ(arena.stats().capacity_bytes, 3 * bytes / 16 + page);
+  EXPECT_FALSE(mapped(blocks[1].at));
+  EXPECT_FALSE(mapped(blocks[8].at));
+  EXPECT_FALSE(mapped(blocks[15].at));
+  for (const size_t i : {3, 4, 9}) EXPECT_TRUE(blocks[i].intact());
+  EXPECT_TRUE(small.intact());
   EXPECT_EQ(arena.trim(), 0U);
-  EXPECT_TRUE(mapped(b));
+  // The rest of the small one's page serves on.
+  const Filled next = fill(arena, 1000, 98);
+  EXPECT_EQ(next.at, small.at + 128);
+  for (const Filled& block : {blocks[3], blocks[4], blocks[9], small, next}) arena.free(block.at);
+  EXPECT_EQ(arena.trim(), 3 * bytes / 16 + page);
+  EXPECT_EQ(arena.stats().capacity_bytes, 0U);
+}
+
+TEST(Arena, GatheringTakesWhatPagesAreFreeInRegionsInUse) {
+  const size_t bytes = size_t{4} << 20;
+  const auto budget = std::make_shared<Budget>(2 * bytes);
+  Arena arena("test", budget);
+  arena.free(arena.allocate(2 * bytes));
+  const Filled kept = fill(arena, 100, 1);
+  EXPECT_EQ(arena.gather(2 * bytes), nullptr);
+  EXPECT_EQ(arena.stats().capacity_bytes, 2 * bytes) << "in vain nothing is given back";
+  void* const block = arena.gather(bytes);
+  ASSERT_NE(block, nullptr);
+  EXPECT_TRUE(kept.intact());
+  EXPECT_EQ(budget->taken_bytes(), bytes + static_cast<size_t>(sysconf(_SC_PAGESIZE)));
 }
 
 TEST(Arena, UnmapsEverythingAtItsEnd) {
@@ -551,7 +586,7 @@ TEST(Arena, Stress) {
     for (int step = 0; step < 20000; ++step) {
       const bool filling = (step / 1000) % 2 == 0;
       if (live.empty() || random() % 100 < (filling ? 60 : 40)) {
-        const size_t bytes = random() % 50 == 0 ? random() % 500'000 : random() % (1 << random() % 14);
+        const size_t bytes = random() % 50 == 0 ? random() % 500'000 : random() % (1 << random() % 16);
         const Filled block = fill(arena, bytes, static_cast<unsigned char>(random()));
         ++calls;
         live_bytes += block_bytes(bytes);
@@ -569,7 +604,7 @@ TEST(Arena, Stress) {
         taken.erase(live.back().at);
         live.pop_back();
       }
-      if (random() % 500 == 0) arena.trim();
+      if (random() % 100 == 0) arena.trim();
       const Arena::Stats stats = arena.stats();
       ASSERT_EQ(stats.live_bytes, live_bytes);
       ASSERT_EQ(stats.high_water_bytes, most);

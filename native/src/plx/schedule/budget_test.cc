@@ -56,7 +56,7 @@ uint64_t number(const Session& session, const char* field) { return report(sessi
 uint64_t settled_bytes(Session& session, const Tensors& inputs) {
   bind_all(session, inputs);
   for (int i = 0; i < 4; ++i) must(session.run());
-  return number(session, "planned_bytes");
+  return number(session, "arena_bytes");
 }
 
 uint64_t rss_anon() {
@@ -72,9 +72,9 @@ INSTANTIATE_TEST_SUITE_P(Units, BudgetOfASession, ::testing::ValuesIn(kAllUnits)
                          [](const auto& info) { return std::string(partition::units_name(info.param)); });
 
 TEST_P(BudgetOfASession, IsKeptOrRefusedAndCostsNoBits) {
-  const std::vector<std::pair<std::string, Tensors>> cases = {{convolutions(), {noise({1, 8, 16, 16}, 1)}},
-                                                              {attention(), {noise({2, 24, 32}, 2)}},
-                                                              {six_branches(), {noise({1, 16, 64, 64}, 3)}}};
+  std::vector<std::pair<std::string, Tensors>> cases = {{convolutions(), {noise({1, 8, 16, 16}, 1)}},
+                                                        {attention(), {noise({2, 24, 32}, 2)}}};
+  if (GetParam() == Units::kBranches) cases.emplace_back(six_branches(), Tensors{noise({1, 16, 64, 64}, 3)});
   for (const auto& [model, inputs] : cases) {
     Plain plain(runtime(), model);
     const Tensors expected = plain.run(inputs);
@@ -82,12 +82,12 @@ TEST_P(BudgetOfASession, IsKeptOrRefusedAndCostsNoBits) {
     const uint64_t all = settled_bytes(*session_of(loaded, GetParam(), 0), inputs);
     int refused = 0;
     int kept = 0;
-    for (const uint64_t percent : {400, 150, 100, 90, 75, 60, 45, 30, 15, 5}) {
+    for (const uint64_t percent : {400, 150, 100, 75, 45, 15, 5}) {
       const uint64_t budget = std::max<uint64_t>(all * percent / 100, 1);
       SCOPED_TRACE("budget " + std::to_string(budget) + " of " + std::to_string(all));
       const auto session = session_of(loaded, GetParam(), budget);
       bind_all(*session, inputs);
-      for (int run = 0; run < 5; ++run) {
+      for (int run = 0; run < 3; ++run) {
         const Status status = session->run();
         EXPECT_LE(number(*session, "arena_high_water_bytes"), budget);
         if (status) {
@@ -120,7 +120,7 @@ TEST(BudgetOfASession, SmallerMeansLessSideBySideUntilNothingFits) {
   ASSERT_LT(least, all);
   uint64_t before = 0;
   std::vector<uint64_t> steps;
-  for (uint64_t budget = all + (64 << 10); budget > least; budget -= (all - least) / 8) {
+  for (uint64_t budget = all + (64 << 10); budget > least; budget -= (all - least) / 5) {
     SCOPED_TRACE(budget);
     const auto session = session_of(loaded, Units::kBranches, budget);
     bind_all(*session, inputs);
@@ -157,9 +157,9 @@ TEST(BudgetOfASession, ThatCannotBeKeptIsRefusedBeforeAnythingRuns) {
 
 // Everything that ONNX Runtime allocates while units run is a unit's: nothing comes from elsewhere, whatever the threads.
 TEST_P(BudgetOfASession, CoversAllThatOnnxRuntimeAllocatesInRuns) {
-  const std::vector<std::pair<std::string, Tensors>> cases = {{convolutions(), {noise({1, 8, 16, 16}, 1)}},
-                                                              {attention(), {noise({2, 24, 32}, 2)}},
-                                                              {six_branches(), {noise({1, 16, 64, 64}, 3)}}};
+  std::vector<std::pair<std::string, Tensors>> cases = {{convolutions(), {noise({1, 8, 16, 16}, 1)}},
+                                                        {attention(), {noise({2, 24, 32}, 2)}}};
+  if (GetParam() == Units::kBranches) cases.emplace_back(six_branches(), Tensors{noise({1, 16, 64, 64}, 3)});
   for (const auto& [model, inputs] : cases) {
     Loaded loaded(model);
     for (const bool side_by_side : {false, true}) {

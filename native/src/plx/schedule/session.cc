@@ -56,7 +56,7 @@ struct Session::Impl final : Executor::Work {
     // What its unit takes while it runs: from the window if every output has its place elsewhere.
     ort::UnitMemory memory;
     std::unique_ptr<memory::Arena> window;
-    bool keeps = false;  // something of that was not given back at the end, so that no window will do
+    bool keeps = false;  // something in a window was not given back at the end, so that none will do
     // The arguments of a unit's run:
     std::vector<const char*> names;  // of the inputs, filled by each run where one may be absent; else empty
     std::vector<const OrtValue*> inputs;
@@ -464,14 +464,10 @@ struct Session::Impl final : Executor::Work {
   // What the unit took beside its outputs, for the next layout.
   Status account(Step& step, bool all_preset) {
     const ort::UnitMemory& memory = step.memory;
-    // A kernel that keeps something mostly does so on its first run, when nothing has a window yet.
-    if (memory.live_blocks() > (all_preset ? 0 : step.outputs.size())) {
-      const bool in_window = !step.keeps && step.window != nullptr && step.window->stats().live_bytes != 0;
+    if (all_preset && memory.live_blocks() != 0 && step.window != nullptr && step.window->stats().live_bytes != 0) {
       step.keeps = true;
-      if (in_window) {
-        kept_in_window.store(true);
-        return fail(Code::kInternal, compiled->describe(step.index), " kept memory that others use while it does not run");
-      }
+      kept_in_window.store(true);
+      return fail(Code::kInternal, compiled->describe(step.index), " kept memory that others use while it does not run");
     }
     if (step.keeps) return {};
     if (active->seen && all_preset && memory.loose_high_water_bytes() != 0) took_more.store(true, std::memory_order_relaxed);
@@ -818,15 +814,16 @@ struct Session::Impl final : Executor::Work {
     const auto of_schedule = problem.conflicts;
     if (shapes.tight != nullptr) problem.conflicts = conflicts_under(*shapes.tight);
     auto solution = memory::plan(problem);
+    const uint64_t room = room_for_block();
     // As many barriers as it takes, so that the fewer bytes there are the less runs side by side: each time twice as many
     // as before, and at last one before every unit.
-    for (size_t count = 1; solution && solution->total_bytes > budget->limit_bytes(); count *= 2) {
+    for (size_t count = 1; solution && solution->total_bytes > room; count *= 2) {
       std::vector<bool> possible(steps.size());
       for (size_t i = 0; i < steps.size(); ++i) possible[i] = !steps[i].alias && !order.tasks[i].barrier && !shapes.parted[i];
       const std::vector<int> barriers = best_barriers(problem, possible, count);
       if (barriers.empty()) {
         problem.conflicts = of_schedule;
-        return does_not_fit(solution->total_bytes);
+        return does_not_fit(solution->total_bytes, room);
       }
       for (const int step : barriers) shapes.parted[step] = 1;
       part(shapes);
@@ -850,11 +847,21 @@ struct Session::Impl final : Executor::Work {
     shapes.tight = std::make_unique<Executor>(std::move(parted), workers, schedule.memory_budget_bytes);
   }
 
-  Error does_not_fit(uint64_t bytes) const {
+  // What the budget leaves beside that which kernels hold on to: on ARM some pack their weights when they first run.
+  uint64_t room_for_block() {
+    if (!budget->limited()) return memory::Budget::kNone;
+    if (arena->stats().live_bytes == block_bytes) return budget->limit_bytes();
+    arena->trim();
+    return budget->limit_bytes() - (arena->stats().capacity_bytes - block_bytes);
+  }
+
+  Error does_not_fit(uint64_t bytes, uint64_t room) const {
+    const uint64_t kept = budget->limit_bytes() - room;
     Error error = fail(Code::kMemoryBudget, "the session's tensors take ", bytes, " bytes with one unit at a time, and its memory budget is ",
-                       budget->limit_bytes(), ": raise the budget, or give smaller inputs");
+                       budget->limit_bytes(), kept == 0 ? "" : ", of which kernels keep " + std::to_string(kept),
+                       ": raise the budget, or give smaller inputs");
     error.requested_bytes = bytes;
-    error.available_bytes = budget->limit_bytes();
+    error.available_bytes = room;
     return error;
   }
 
