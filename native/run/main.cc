@@ -30,6 +30,9 @@ nlohmann::json measure(const Arguments& arguments) {
   if (arguments.engine == "ort" && arguments.engine_options.memory_budget_bytes != 0) {
     throw plx::run::Failure("--memory-budget: ONNX Runtime keeps none; it goes with --engine parallax");
   }
+  if (arguments.engine == "ort" && !arguments.engine_options.cache_folder.empty()) {
+    throw plx::run::Failure("--cache: it keeps what Parallax packs; it goes with --engine parallax");
+  }
   plx::run::Shapes shapes;
   for (const std::string& shape : arguments.shapes) plx::run::add_shape(shapes, shape);
   const uint64_t anon_before = plx::run::process_memory().rss_anon;
@@ -88,6 +91,7 @@ int main(int argc, char** argv) {
   app.add_option("--shape", arguments.shapes, "NAME=1x16, repeatable; an open size is 1 if it is the first, else 16");
   app.add_option("--memory-budget", options.memory_budget_bytes, "Bytes that the session's tensors and units may take together; 0 is no limit")
       ->transform(CLI::AsSizeValue(false));
+  app.add_option("--cache", options.cache_folder, "Folder for packed weights, written by the first process and mapped by later ones");
   app.add_option("--seed", arguments.seed, "Of the inputs' values")->capture_default_str();
   app.add_option("--ort-library", options.ort_library, "libonnxruntime.so; by default what PLX_ORT_LIBRARY names")
       ->envname("PLX_ORT_LIBRARY")->required();

@@ -42,6 +42,7 @@ class Parallax final : public Engine {
     must(plx_engine_create(&engine, &engine_));
     plx_model_options model{};
     model.struct_size = sizeof model;
+    model.cache_folder = options.cache_folder.c_str();
     must(plx_model_load_file(engine_, options.model.c_str(), &model, &model_));
   }
   ~Parallax() override {

@@ -154,6 +154,11 @@ typedef struct plx_model_options {
   uint64_t max_nodes;          /* subgraphs, and functions at each of their calls, included; 200,000 */
   int32_t max_depth;           /* of subgraphs in subgraphs; 32, where ONNX Runtime's parser ends as well; 64 at most */
   int32_t reserved;            /* 0 */
+  /* A folder for units with weights that ONNX Runtime has packed: written by the first session, mapped by all later ones of
+   * any process, which then load faster and take no memory for packed weights that the system could not drop. As large as
+   * the weights twice; bound to the model's files as they are, to the CPU and to ONNX Runtime's version. Made if it is not
+   * there; PLX_INVALID_ARGUMENT if others may write to it, and for a model in memory. NULL or "" = none. */
+  const char* cache_folder;
 } plx_model_options;
 
 /* Reads and checks an ONNX model. Weights are mapped, not read. options may be NULL. */
@@ -335,11 +340,13 @@ PLX_API plx_status* plx_session_output_value(plx_session* session, size_t index,
  * {"runs":3,"units":[{"unit":0,"device":"cpu","threads":2,"worker":0,"start_ns":0,"end_ns":10,"bytes":64,
  *                     "memory_bytes":0}],
  *  "arena_bytes":..,"arena_high_water_bytes":..,"memory_budget_bytes":0,"barriers_for_memory":0,"reruns_for_memory":0,
+ *  "cache":{"loaded":0,"stored":0,"bytes":0,"problem":""},
  *  "planned_bytes":..,"one_buffer_per_tensor_bytes":..,"lower_bound_bytes":..,"aliases":3,
  *  "shapes_cached":1,"shape_hits":2,"shape_misses":1,"shape_evictions":0,"shapes_planned":1,"sizing_ns":90000}
  * A unit's memory_bytes is what ONNX Runtime took for it at most while it ran, outputs without a planned place included.
  * barriers_for_memory is how many the budget put into the schedule at the last run's shapes, reruns_for_memory how often
- * a run started over, one unit at a time. Of all runs so far, shape_hits began at input shapes that were known and shape_misses did not; sizing_ns is what
+ * a run started over, one unit at a time. cache: units of the model's sessions whose file in the cache folder was there, or
+ * was written, the bytes of these files, and why the last that could not be written was not. Of all runs so far, shape_hits began at input shapes that were known and shape_misses did not; sizing_ns is what
  * shapes cost beside the runs: looking them up, recording, planning and placing them. */
 PLX_API plx_status* plx_session_report_json(plx_session* session, plx_text** out_text);
 /* Gives the memory of the session's tensors and units back to the system, and says how many bytes that was. The last run's

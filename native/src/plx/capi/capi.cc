@@ -153,6 +153,7 @@ plx::Result<plx::ort::ModelSettings> settings_of(const plx_model_options& option
     if (options.data_folders[i] == nullptr) return missing("a data folder");
     settings.data_folders.emplace_back(options.data_folders[i]);
   }
+  if (options.cache_folder != nullptr) settings.cache_folder = options.cache_folder;
   const auto limit = [](auto& value, auto given) {
     if (given != 0) value = given;
   };

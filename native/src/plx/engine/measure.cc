@@ -96,7 +96,11 @@ Result<Times> run_all(const std::shared_ptr<const schedule::Subject>& subject, p
 
 }  // namespace
 
-Result<partition::Measured> measure(const std::shared_ptr<const schedule::Subject>& subject, const graph::Shapes& shapes) {
+Result<partition::Measured> measure(const std::shared_ptr<const schedule::Subject>& given, const graph::Shapes& shapes) {
+  // Units that are there to be measured are not worth keeping.
+  auto uncached = std::make_shared<schedule::Subject>(*given);
+  uncached->cache = nullptr;
+  const std::shared_ptr<const schedule::Subject> subject = std::move(uncached);
   const graph::Graph& graph = *subject->graph;
   std::vector<std::vector<std::byte>> inputs;
   for (const graph::ValueId id : graph.inputs) {

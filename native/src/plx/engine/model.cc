@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <set>
 
 #include "plx/engine/measure.h"
 #include "plx/ort/symbolic_shapes.h"
@@ -89,8 +90,9 @@ graph::ReadOptions read_options(const ort::ModelSettings& settings, const std::s
 
 }  // namespace
 
-// The subject has its runtime, settings and the source's name.
-Result<std::shared_ptr<Model>> Model::finish(schedule::Subject subject, Result<graph::Graph> read, graph::ReadOptions options) {
+// The subject has its runtime, settings and the source's name. file: the model's own, null of one in memory.
+Result<std::shared_ptr<Model>> Model::finish(schedule::Subject subject, Result<graph::Graph> read, graph::ReadOptions options,
+                                             const graph::Mapping* file) {
   if (!read) return read.error();
   auto graph = graph::pin_files(read.take(), std::move(options));
   if (!graph) return graph.error();
@@ -108,7 +110,18 @@ Result<std::shared_ptr<Model>> Model::finish(schedule::Subject subject, Result<g
   if (!constant_bytes) return constant_bytes.error();
   auto settings = std::make_shared<ort::ModelSettings>(*subject.settings);
   settings->limits.constant_bytes = *constant_bytes;
-  subject.settings = std::move(settings);
+  subject.settings = settings;
+  if (!settings->cache_folder.empty()) {
+    std::set<std::string> data;  // by what they are: their locations are descriptors' numbers
+    for (const auto& [location, mapping] : graph->files) data.insert(mapping->identity());
+    std::string identity = file->identity();
+    for (const std::string& one : data) identity += "; " + one;
+    std::error_code error;
+    const auto path = std::filesystem::canonical(subject.source.name, error);
+    auto cache = ort::SessionCache::open(settings->cache_folder, error ? subject.source.name : path.string(), identity);
+    if (!cache) return cache.error();
+    subject.cache = cache.take();
+  }
   subject.graph = std::make_shared<const graph::Graph>(graph.take());
   subject.as_given = true;
   std::shared_ptr<Model> model(new Model);
@@ -127,16 +140,21 @@ Result<std::shared_ptr<Model>> Model::load_file(std::shared_ptr<ort::Runtime> ru
   subject.runtime = std::move(runtime);
   subject.settings = std::make_shared<const ort::ModelSettings>(std::move(settings));
   subject.source = {.name = path, .path = (*file)->path(), .bytes = {}, .base_directory = {}};
+  const std::shared_ptr<const graph::Mapping> own_file = *file;
   auto storage = std::make_shared<graph::Storage>();
   const auto bytes = storage->keep(file.take());
   auto graph = graph::read_model(bytes, std::move(storage), options);
-  return finish(std::move(subject), std::move(graph), std::move(options));
+  return finish(std::move(subject), std::move(graph), std::move(options), own_file.get());
 }
 
 Result<std::shared_ptr<Model>> Model::load_memory(std::shared_ptr<ort::Runtime> runtime, std::string_view bytes,
                                                   const std::string& base_directory, ort::ModelSettings settings) {
   graph::ReadOptions options = read_options(settings, "model in memory");
   options.base_directory = base_directory;
+  if (!settings.cache_folder.empty()) {
+    return fail(Code::kInvalidArgument, "a model in memory has no file that a cache could know it by: load it from a file, or without "
+                "a cache folder");
+  }
   schedule::Subject subject;
   subject.runtime = std::move(runtime);
   subject.settings = std::make_shared<const ort::ModelSettings>(std::move(settings));

@@ -67,7 +67,8 @@ class Model {
 
  private:
   Model() = default;
-  static Result<std::shared_ptr<Model>> finish(schedule::Subject subject, Result<graph::Graph> graph, graph::ReadOptions options);
+  static Result<std::shared_ptr<Model>> finish(schedule::Subject subject, Result<graph::Graph> graph, graph::ReadOptions options,
+                                               const graph::Mapping* file = nullptr);
   Result<std::shared_ptr<const schedule::Subject>> optimised(bool for_device, const ort::InputDims& dims, graph::Shapes& shapes);
   Result<ort::InputDims> dims_of(const graph::Graph& graph, const PlanRequest& request) const;
 

@@ -117,6 +117,14 @@ void Mapping::give_back(std::span<const std::byte> part) const {
   if (begin < end) ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
 }
 
+std::string Mapping::identity() const {
+  struct stat info {};
+  if (descriptor_.get() < 0 || ::fstat(descriptor_.get(), &info) != 0) return {};
+  const auto text = [](const timespec& time) { return std::to_string(time.tv_sec) + "." + std::to_string(time.tv_nsec); };
+  return "inode " + std::to_string(info.st_ino) + ", " + std::to_string(info.st_size) + " bytes, written " + text(info.st_mtim) +
+         ", changed " + text(info.st_ctim);
+}
+
 std::span<const std::byte> Storage::keep(std::shared_ptr<Mapping> mapping) {
   mappings_.push_back(std::move(mapping));
   return mappings_.back()->bytes();

@@ -55,6 +55,9 @@ class Mapping {
   // A path that means this very file as long as the mapping lives, whatever becomes of the name it was opened by; not of
   // a mapping of_descriptor.
   std::string path() const { return std::string(kDescriptors) + "/" + std::to_string(descriptor_.get()); }
+  // What changes whenever somebody writes to the file or puts another in its place: its number, size and times. Empty of
+  // a mapping of_descriptor.
+  std::string identity() const;
 
  private:
   Mapping(const std::byte* data, size_t size) : data_(data), size_(size) {}

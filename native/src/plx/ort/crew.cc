@@ -10,7 +10,6 @@ namespace plx::ort {
 
 namespace {
 
-constexpr const char* kDomain = "dev.parallax";
 constexpr const char* kOperator = "Crew";
 constexpr const char* kInputs[] = {"task"};
 constexpr const char* kOutputs[] = {"nothing"};
@@ -56,7 +55,7 @@ std::string model_bytes() {
   node_writer.add_string(onnx::NodeProto::kOutput, kOutputs[0]);
   node_writer.add_string(onnx::NodeProto::kName, "crew");
   node_writer.add_string(onnx::NodeProto::kOpType, kOperator);
-  node_writer.add_string(onnx::NodeProto::kDomain, kDomain);
+  node_writer.add_string(onnx::NodeProto::kDomain, Crew::kDomain);
   std::string body;
   pbf_writer body_writer{body};
   body_writer.add_message(onnx::GraphProto::kNode, node);
@@ -66,7 +65,7 @@ std::string model_bytes() {
   std::string model;
   pbf_writer model_writer{model};
   model_writer.add_int64(onnx::Model::kIrVersion, 8);
-  for (const auto& [domain, version] : {std::pair{"", 17}, std::pair{kDomain, 1}}) {
+  for (const auto& [domain, version] : {std::pair{"", 17}, std::pair{Crew::kDomain, 1}}) {
     std::string opset;
     pbf_writer opset_writer{opset};
     opset_writer.add_string(onnx::OpsetId::kDomain, domain);
@@ -147,7 +146,7 @@ Status Crew::open() {
     return functions.KernelContext_GetOutput(context, 0, kOne, 1, &output);
   };
   const std::string context = "cannot take ONNX Runtime's pool";
-  if (auto s = runtime_.check(api.CreateCustomOpDomain(kDomain, &domain_), context); !s) return s;
+  if (auto s = runtime_.check(api.CreateCustomOpDomain(Crew::kDomain, &domain_), context); !s) return s;
   if (auto s = runtime_.check(api.CustomOpDomain_Add(domain_, &operator_), context); !s) return s;
   OrtSessionOptions* options = nullptr;
   if (auto s = runtime_.check(api.CreateSessionOptions(&options), context); !s) return s;

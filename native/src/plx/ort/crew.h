@@ -32,6 +32,7 @@ class Runtime;
 
 class Crew {
  public:
+  static constexpr const char* kDomain = "dev.parallax";  // of its operator
   // What runs inside the operator may call for the pool here.
   class Team {
    public:

@@ -13,6 +13,7 @@
 #include "plx/graph/onnx_fields.h"
 #include "plx/graph/reader.h"
 #include "plx/graph/writer.h"
+#include "plx/ort/crew.h"
 
 namespace plx::ort {
 
@@ -20,6 +21,8 @@ namespace {
 
 // Larger constants carry weights; smaller ones may carry shapes, axes or limits, which shape inference has to see.
 constexpr uint64_t kProbeInlineBytes = 4096;
+// Of saved weights, the smallest that go into the second file.
+constexpr uint64_t kPackedBytes = 1024;
 using graph::Descriptor;
 using graph::kDescriptors;
 
@@ -185,7 +188,22 @@ Result<Session> make_session(const std::shared_ptr<Runtime>& runtime, const Sess
       }
     }
   }
-  for (const auto& [name, value] : spec.initializers) apply(api.AddInitializer(options, name, value), context);
+  if (spec.save_packed) {
+    const std::string file = std::filesystem::path(spec.save_path).filename().string() + kWeightsSuffix;
+    config("session.optimized_model_external_initializers_file_name", file.c_str());
+    config("session.optimized_model_external_initializers_min_size_in_bytes", std::to_string(kPackedBytes).c_str());
+    config("session.save_external_prepacked_constant_initializers", "1");
+    // What is merely handed over is not saved.
+    std::vector<const char*> names;
+    std::vector<const OrtValue*> values;
+    for (const auto& [name, value] : spec.initializers) {
+      names.push_back(name);
+      values.push_back(value);
+    }
+    if (!names.empty()) apply(api.AddExternalInitializers(options, names.data(), values.data(), names.size()), context);
+  } else {
+    for (const auto& [name, value] : spec.initializers) apply(api.AddInitializer(options, name, value), context);
+  }
   if (!status) return status.error();
 
   OrtSession* session = nullptr;
@@ -309,6 +327,9 @@ Result<graph::Graph> optimise(const std::shared_ptr<Runtime>& runtime, const Mod
   auto storage = std::make_shared<graph::Storage>();
   const auto bytes = storage->keep(mapping.take());
   auto graph = graph::read_model(bytes, std::move(storage), options);
+  // ONNX Runtime writes every domain that the process knows by then, ours from the first crew on: the same graph is to be
+  // the same at any time.
+  if (graph) graph->opsets.erase(Crew::kDomain);
   // The number means another file soon; the mapping stays.
   if (graph && weights == Weights::kApart) {
     const auto apart = graph->files.find(std::to_string(data.get()));

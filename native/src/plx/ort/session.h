@@ -24,6 +24,7 @@ struct ModelSettings {
   std::vector<std::pair<std::string, std::string>> config;
   std::vector<std::pair<std::string, int64_t>> dimensions;  // symbolic dimensions fixed before optimisation
   std::vector<std::string> data_folders{};  // to which links may lead from the model's folder
+  std::string cache_folder{};               // of session_cache.h; none if empty
   graph::Limits limits{};
 };
 
@@ -44,8 +45,12 @@ struct SessionSpec {
   bool pool = true;             // false: on the calling thread alone
   bool fix_dimensions = false;  // apply ModelSettings::dimensions
   std::string save_path;        // write the optimised graph here, unless empty
+  // And its weights, with what packing made of them, to the same with this at the end. Initializers are copied then.
+  bool save_packed = false;
   std::vector<std::pair<const char*, const OrtValue*>> initializers;  // handed over, not copied
 };
+
+inline constexpr const char* kWeightsSuffix = ".weights";
 
 Result<Session> make_session(const std::shared_ptr<Runtime>& runtime, const SessionSpec& spec);
 

@@ -2,67 +2,22 @@
 //
 // Plans speak of nodes and values by index, so the digest covers the tables in their order. It guards against mistakes,
 // not against an attacker: whoever forges one still has to get past validate(). Contents of initializers are left out,
-// so that retrained weights keep their plans.
-#include <algorithm>
-#include <cstdio>
-#include <cstring>
-
+// so that retrained weights keep their plans, and so are names of nodes: ONNX Runtime numbers the ones that it puts in
+// differently in every process.
+#include "plx/base/hasher.h"
 #include "plx/partition/plan.h"
 
 namespace plx::partition {
 
-namespace {
-
-class Hasher {
- public:
-  void add(std::string_view bytes) {
-    mix(bytes.size());
-    for (size_t at = 0; at < bytes.size(); at += 8) {
-      uint64_t word = 0;  // little-endian, as everything Parallax runs on
-      std::memcpy(&word, bytes.data() + at, std::min<size_t>(8, bytes.size() - at));
-      mix(word);
-    }
-  }
-  void add(uint64_t number) { mix(number); }
-  void add(const std::vector<int32_t>& list) {
-    mix(list.size());
-    for (const int32_t item : list) mix(static_cast<uint64_t>(item));
-  }
-  void add(const std::vector<std::string_view>& list) {
-    mix(list.size());
-    for (const std::string_view item : list) add(item);
-  }
-  std::string text() const {
-    char out[33];
-    std::snprintf(out, sizeof out, "%016llx%016llx", static_cast<unsigned long long>(first_),
-                  static_cast<unsigned long long>(second_));
-    return out;
-  }
-
- private:
-  // FNV-1a on words instead of bytes, twice with different constants. Multiplication carries upwards only, so each lane
-  // brings its high bits back down.
-  void mix(uint64_t word) {
-    first_ = (first_ ^ word) * 0x9e3779b97f4a7c15u;
-    first_ ^= first_ >> 32;
-    second_ = (second_ ^ word) * 0xc2b2ae3d27d4eb4fu;
-    second_ = second_ << 29 | second_ >> 35;
-  }
-  uint64_t first_ = 0xcbf29ce484222325u;
-  uint64_t second_ = 0x6c62272e07bb0142u;
-};
-
-}  // namespace
-
 std::string digest(const Graph& graph) {
   Hasher hasher;
-  hasher.add(std::string_view("parallax graph 1"));
+  hasher.add(std::string_view("parallax graph 2"));
   hasher.add(static_cast<uint64_t>(graph.opsets.size()));
   for (const auto& [domain, version] : graph.opsets) {
     hasher.add(domain);
     hasher.add(static_cast<uint64_t>(version));
   }
-  hasher.add(graph.functions);
+  hasher.add_each(graph.functions);
   hasher.add(static_cast<uint64_t>(graph.values.size()));
   for (const graph::Value& value : graph.values) {
     hasher.add(value.name);
@@ -77,17 +32,16 @@ std::string digest(const Graph& graph) {
   }
   hasher.add(static_cast<uint64_t>(graph.nodes.size()));
   for (const graph::Node& node : graph.nodes) {
-    hasher.add(node.name);
     hasher.add(node.op_type);
     hasher.add(node.domain);
     hasher.add(node.overload);
-    hasher.add(node.inputs);
-    hasher.add(node.outputs);
-    hasher.add(node.captures);
-    hasher.add(node.attributes);
+    hasher.add_each(node.inputs);
+    hasher.add_each(node.outputs);
+    hasher.add_each(node.captures);
+    hasher.add_each(node.attributes);
   }
-  hasher.add(graph.inputs);
-  hasher.add(graph.outputs);
+  hasher.add_each(graph.inputs);
+  hasher.add_each(graph.outputs);
   return hasher.text();
 }
 

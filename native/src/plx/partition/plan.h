@@ -147,7 +147,7 @@ Result<Plan> make_plan(const Graph& graph, const graph::Shapes& shapes, const Op
 // disjoint, classes right.
 Status validate(const Graph& graph, const Plan& plan);
 
-std::string digest(const Graph& graph);  // of structure: operators, names, edges, attributes; not of weights
+std::string digest(const Graph& graph);  // of structure: operators, names of values, edges, attributes; not of weights
 
 std::string to_json(const Graph& graph, const Plan& plan);
 // The tensors outside units with their shapes, which are no part of the plan: one per value in `shapes`; as the model

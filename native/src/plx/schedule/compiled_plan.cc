@@ -4,6 +4,7 @@
 #include <atomic>
 #include <thread>
 
+#include "plx/base/hasher.h"
 #include "plx/graph/shape_flow.h"
 #include "plx/graph/writer.h"
 
@@ -28,6 +29,39 @@ Result<ort::Value> tensor_over(const std::shared_ptr<ort::Runtime>& runtime, con
                                                         static_cast<ONNXTensorElementDataType>(init.element), &value),
           "cannot hand over the constant '" + name + "'"); !s) return s.error();
   return ort::Value(runtime, value, runtime->api().ReleaseValue);
+}
+
+// Of what a unit does, whatever the order of its nodes: ONNX Runtime's own varies from process to process where it has put
+// nodes in. Names of values do not, and stand for the contents of constants.
+std::string digest_of(const graph::Graph& graph, const partition::Unit& unit) {
+  const auto add_names = [&](Hasher& hasher, const std::vector<graph::ValueId>& values) {
+    hasher.add(values.size());
+    for (const graph::ValueId id : values) hasher.add(id == graph::kNone ? std::string_view() : graph.values[id].name);
+  };
+  std::vector<std::string> nodes;
+  for (const graph::NodeId id : unit.nodes) {
+    const graph::Node& node = graph.nodes[id];
+    Hasher hasher;
+    hasher.add(node.op_type);
+    hasher.add(node.domain);
+    const auto opset = graph.opsets.find(std::string(node.domain));
+    hasher.add(opset == graph.opsets.end() ? 0 : static_cast<uint64_t>(opset->second));
+    hasher.add(node.overload);
+    hasher.add_each(node.attributes);
+    add_names(hasher, node.inputs);
+    add_names(hasher, node.outputs);
+    nodes.push_back(hasher.text());
+  }
+  std::sort(nodes.begin(), nodes.end());
+  Hasher all;
+  all.add_each(graph.functions);
+  all.add_each(nodes);
+  std::vector<std::string> ends;
+  for (const graph::ValueId id : unit.inputs) ends.push_back("in " + graph.values[id].name);
+  for (const graph::ValueId id : unit.outputs) ends.push_back("out " + graph.values[id].name);
+  std::sort(ends.begin(), ends.end());
+  all.add_each(ends);
+  return all.text();
 }
 
 }  // namespace
@@ -129,7 +163,9 @@ Result<ort::Session> CompiledPlan::make_unit(int unit, Width width) {
     spec.source = subject_->source;
     spec.level = ORT_ENABLE_ALL;
     spec.fix_dimensions = true;
-    return ort::make_session(subject_->runtime, spec);
+    uint64_t weights = 0;
+    for (const graph::Initializer& init : subject_->graph->initializers) weights += init.size_bytes;
+    return make_session(spec, unit, weights);
   }
   const partition::Unit& u = plan_->units[unit];
   graph::WriteOptions write;
@@ -145,13 +181,30 @@ Result<ort::Session> CompiledPlan::make_unit(int unit, Width width) {
   spec.source.bytes = part.bytes;
   spec.source.base_directory = subject_->unit_directory;
   spec.level = ORT_DISABLE_ALL;  // every pass has run on the whole graph: units keep its kernels, hence its bits
-  auto session = ort::make_session(subject_->runtime, spec);
+  uint64_t weights = 0;
+  for (const graph::ValueId id : part.handed_over) {
+    weights += subject_->graph->initializers[subject_->graph->values[id].initializer].size_bytes;
+  }
+  auto session = make_session(spec, unit, weights);
   // ONNX Runtime has read them to pack them, and most of them nobody reads again. Measured on distilbert cut into
   // branches, two threads, no JVM: 380 MB resident at most, 225 with this.
   for (const graph::ValueId id : part.handed_over) {
     graph::give_back_pages(*subject_->graph, subject_->graph->initializers[subject_->graph->values[id].initializer]);
   }
   return session;
+}
+
+// From the cache, if there is one and the unit is something for it.
+Result<ort::Session> CompiledPlan::make_session(const ort::SessionSpec& spec, int unit, uint64_t weight_bytes) const {
+  const partition::Unit& u = plan_->units[unit];
+  // ONNX Runtime cannot read back what it saves of a graph with subgraphs: their initializers are there twice.
+  const bool nested = std::any_of(u.nodes.begin(), u.nodes.end(), [&](graph::NodeId id) { return subject_->graph->nodes[id].has_subgraph; });
+  if (subject_->cache == nullptr || nested || weight_bytes < ort::SessionCache::kWorthBytes) {
+    return ort::make_session(subject_->runtime, spec);
+  }
+  const std::string what = (subject_->as_given ? "the model as given" : "unit " + digest_of(*subject_->graph, u)) + ", " +
+                           ort::describe(*subject_->settings);
+  return subject_->cache->session(subject_->runtime, what, spec);
 }
 
 Status CompiledPlan::compile(const std::vector<std::pair<int, Width>>& wanted) {
@@ -185,6 +238,7 @@ Status CompiledPlan::compile(const std::vector<std::pair<int, Width>>& wanted) {
   for (size_t i = 1; i < helpers; ++i) threads.emplace_back(work);
   work();
   for (std::thread& thread : threads) thread.join();
+  subject_->runtime->arena().trim();  // ONNX Runtime's working copies; what it packed stays
   return status;
 }
 

@@ -17,6 +17,7 @@
 #include "plx/graph/graph.h"
 #include "plx/graph/shapes.h"
 #include "plx/ort/session.h"
+#include "plx/ort/session_cache.h"
 #include "plx/partition/plan.h"
 
 namespace plx::schedule {
@@ -33,6 +34,8 @@ struct Subject {
   std::string unit_directory;
   std::string stand_in;
   bool as_given = false;       // the graph is the model's own, not yet optimised: units let ONNX Runtime optimise
+
+  std::shared_ptr<ort::SessionCache> cache;  // may be null
 
   graph::Shapes fixed_shapes;  // of all values, as inferred, if no input leaves a size open; empty if one does
 
@@ -85,6 +88,7 @@ class CompiledPlan {
   CompiledPlan() = default;
   int slot_of(graph::ValueId value);
   Result<ort::Session> make_unit(int unit, Width width);
+  Result<ort::Session> make_session(const ort::SessionSpec& spec, int unit, uint64_t weight_bytes) const;
   Result<const OrtValue*> weight(graph::ValueId value);
 
   std::shared_ptr<const Subject> subject_;

@@ -1238,6 +1238,8 @@ std::string Session::report_json() const {
                      {"memory_bytes", run.memory_bytes}});
   }
   const size_t aliases = m.steps.size() - units.size();
+  const auto& kept_in = m.compiled->subject().cache;
+  const ort::SessionCache::Stats cache = kept_in != nullptr ? kept_in->stats() : ort::SessionCache::Stats{};
   const Impl::Shapes* shapes = m.active;
   const nlohmann::json report = {{"runs", m.runs},
                                  {"units", std::move(units)},
@@ -1250,6 +1252,11 @@ std::string Session::report_json() const {
                                  {"reruns_for_memory", m.reruns_for_memory},
                                  {"runtime_arena_bytes", m.runtime->arena().stats().capacity_bytes},
                                  {"runtime_arena_live_bytes", m.runtime->arena().stats().live_bytes},
+                                 {"cache",
+                                  {{"loaded", cache.loaded},
+                                   {"stored", cache.stored},
+                                   {"bytes", cache.bytes},
+                                   {"problem", cache.problem}}},
                                  {"planned_bytes", shapes != nullptr ? shapes->layout.total_bytes : 0},
                                  {"one_buffer_per_tensor_bytes", shapes != nullptr ? shapes->naive_bytes : 0},
                                  {"lower_bound_bytes", shapes != nullptr ? shapes->layout.lower_bound_bytes : 0},
@@ -1259,7 +1266,7 @@ std::string Session::report_json() const {
                                  {"shape_evictions", m.shape_evictions},
                                  {"shapes_planned", m.shapes_planned},
                                  {"sizing_ns", m.sizing_ns.load()}};
-  return report.dump();
+  return report.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
 uint64_t Session::trim() {

@@ -33,6 +33,7 @@ import static java.lang.foreign.MemoryLayout.PathElement.*;
  *     uint64_t max_nodes;
  *     int32_t max_depth;
  *     int32_t reserved;
+ *     const char *cache_folder;
  * }
  * }
  */
@@ -60,7 +61,8 @@ public class plx_model_options {
         Plx.C_LONG.withName("max_constant_bytes"),
         Plx.C_LONG.withName("max_nodes"),
         Plx.C_INT.withName("max_depth"),
-        Plx.C_INT.withName("reserved")
+        Plx.C_INT.withName("reserved"),
+        Plx.C_POINTER.withName("cache_folder")
     ).withName("plx_model_options");
 
     /**
@@ -860,6 +862,50 @@ public class plx_model_options {
      */
     public static void reserved(MemorySegment struct, int fieldValue) {
         struct.set(reserved$LAYOUT, reserved$OFFSET, fieldValue);
+    }
+
+    private static final AddressLayout cache_folder$LAYOUT = (AddressLayout)$LAYOUT.select(groupElement("cache_folder"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * const char *cache_folder
+     * }
+     */
+    public static final AddressLayout cache_folder$layout() {
+        return cache_folder$LAYOUT;
+    }
+
+    private static final long cache_folder$OFFSET = $LAYOUT.byteOffset(groupElement("cache_folder"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * const char *cache_folder
+     * }
+     */
+    public static final long cache_folder$offset() {
+        return cache_folder$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * const char *cache_folder
+     * }
+     */
+    public static MemorySegment cache_folder(MemorySegment struct) {
+        return struct.get(cache_folder$LAYOUT, cache_folder$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * const char *cache_folder
+     * }
+     */
+    public static void cache_folder(MemorySegment struct, MemorySegment fieldValue) {
+        struct.set(cache_folder$LAYOUT, cache_folder$OFFSET, fieldValue);
     }
 
     /**

@@ -362,6 +362,9 @@ public final class Model implements AutoCloseable {
         plx_model_options.max_constant_bytes(struct, limits.maxConstantBytes());
         plx_model_options.max_nodes(struct, limits.maxNodes());
         plx_model_options.max_depth(struct, limits.maxDepth());
+        if (options.cacheFolder() != null) {
+            plx_model_options.cache_folder(struct, arena.allocateFrom(options.cacheFolder().toString()));
+        }
         return struct;
     }
 

@@ -26,12 +26,17 @@ import java.util.Objects;
  * @param dataFolders further folders in which external data may lie where a symbolic link in the model's folder leads
  *     there, as in caches that keep files by their checksums; elsewhere no link is followed
  * @param limits how much the model may ask for
+ * @param cacheFolder a folder for units with weights that ONNX Runtime has packed: written by the first session, mapped by
+ *     all later ones of any process, which then load faster and take no memory for packed weights that the system could
+ *     not drop. It takes the weights' bytes twice, is made if it is not there, and must be the user's alone; entries are
+ *     bound to the model's files as they are, to the CPU and to ONNX Runtime's version. For models in files only; null =
+ *     none, the default
  */
 public record ModelOptions(List<Path> customOpLibraries, Map<String, String> config, Map<String, Long> dimensions,
-        Path baseDirectory, List<Path> dataFolders, ModelLimits limits) {
+        Path baseDirectory, List<Path> dataFolders, ModelLimits limits, Path cacheFolder) {
     /** Nothing special. */
     public static final ModelOptions DEFAULT = new ModelOptions(List.of(), Map.of(), Map.of(), null,
-            List.of(), ModelLimits.DEFAULT);
+            List.of(), ModelLimits.DEFAULT, null);
 
     /** Copies the collections and checks the values. */
     public ModelOptions {
@@ -65,6 +70,7 @@ public record ModelOptions(List<Path> customOpLibraries, Map<String, String> con
         private Path baseDirectory;
         private final List<Path> dataFolders = new ArrayList<>();
         private ModelLimits limits = ModelLimits.DEFAULT;
+        private Path cacheFolder;
 
         private Builder() {}
 
@@ -137,12 +143,24 @@ public record ModelOptions(List<Path> customOpLibraries, Map<String, String> con
         }
 
         /**
+         * Sets {@link ModelOptions#cacheFolder()}.
+         *
+         * @param folder where packed weights are kept, or null
+         * @return this
+         */
+        public Builder cacheFolder(Path folder) {
+            cacheFolder = folder;
+            return this;
+        }
+
+        /**
          * The options.
          *
          * @return a checked value
          */
         public ModelOptions build() {
-            return new ModelOptions(customOpLibraries, config, dimensions, baseDirectory, dataFolders, limits);
+            return new ModelOptions(customOpLibraries, config, dimensions, baseDirectory, dataFolders, limits,
+                    cacheFolder);
         }
     }
 }

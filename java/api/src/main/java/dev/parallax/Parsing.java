@@ -34,6 +34,10 @@ final class Parsing {
         });
     }
 
+    private static RunReport.Cache cache(JsonObject o) {
+        return new RunReport.Cache(number(o, "loaded"), number(o, "stored"), number(o, "bytes"), text(o, "problem"));
+    }
+
     static RunReport runReport(String json) {
         return parse(json, o -> new RunReport(number(o, "runs"),
                 list(o, "units", u -> new RunReport.UnitRun(integer(u, "unit"), text(u, "device"),
@@ -44,7 +48,8 @@ final class Parsing {
                         number(o, "shape_hits"), number(o, "shape_misses"), number(o, "shape_evictions"),
                         number(o, "shapes_planned"), number(o, "sizing_ns")),
                 new RunReport.Budget(number(o, "memory_budget_bytes"), number(o, "arena_high_water_bytes"),
-                        integer(o, "barriers_for_memory"), number(o, "reruns_for_memory")), number(o, "aliases")));
+                        integer(o, "barriers_for_memory"), number(o, "reruns_for_memory")),
+                cache(o.getAsJsonObject("cache")), number(o, "aliases")));
     }
 
     static List<String> strings(String json) {

@@ -23,10 +23,12 @@ import java.util.List;
  * @param lowerBoundBytes the largest sum of those needed at one time, one unit after the other: no plan can take less
  * @param shapes what the session knows about the sets of input shapes it met
  * @param budget what became of the session's memory budget
+ * @param cache what came from the model's cache folder
  * @param aliases view operators that were no work at all
  */
 public record RunReport(long runs, List<UnitRun> units, long arenaBytes, long plannedBytes,
-        long oneBufferPerTensorBytes, long lowerBoundBytes, Shapes shapes, Budget budget, long aliases) {
+        long oneBufferPerTensorBytes, long lowerBoundBytes, Shapes shapes, Budget budget, Cache cache,
+        long aliases) {
     /** Copies the list. */
     public RunReport {
         units = List.copyOf(units);
@@ -73,6 +75,17 @@ public record RunReport(long runs, List<UnitRun> units, long arenaBytes, long pl
      * @param reruns how often a run started over, one unit at a time
      */
     public record Budget(long limitBytes, long highWaterBytes, int barriers, long reruns) {}
+
+    /**
+     * What {@link ModelOptions#cacheFolder()} did for the sessions of the model so far; all 0 without one.
+     *
+     * @param loaded units whose file was there
+     * @param stored units whose file was written
+     * @param bytes of these files
+     * @param problem why the last unit that could not be written was not, so that it was packed in memory; empty if
+     *     there was none
+     */
+    public record Cache(long loaded, long stored, long bytes, String problem) {}
 
     /**
      * One unit's run.

@@ -88,6 +88,49 @@ class ModelTest {
         }
     }
 
+    /** y[n,512] = x[n,512] times a matrix of a megabyte. */
+    private static byte[] product() {
+        float[] weights = new float[512 * 512];
+        for (int i = 0; i < weights.length; i++) {
+            weights[i] = i % 13 - 6;
+        }
+        return new OnnxBuilder("product").input("x", FLOAT32, "n", 512).output("y", FLOAT32, "n", 512)
+                .initializer("w", Tensor.of(weights, 512, 512))
+                .node("MatMul", List.of("x", "w"), List.of("y")).build();
+    }
+
+    @Test
+    void packedWeightsComeFromTheCacheFolderTheSecondTime() throws IOException {
+        Path file = Files.write(folder.resolve("product.onnx"), product());
+        Path cache = folder.resolve("cache");
+        ModelOptions options = ModelOptions.builder().cacheFolder(cache).build();
+        List<float[]> results = new ArrayList<>();
+        List<RunReport.Cache> caches = new ArrayList<>();
+        for (ModelOptions each : List.of(ModelOptions.DEFAULT, options, options)) {
+            try (Model model = engine.load(file, each);
+                    Session session = model.session()) {
+                float[] x = new float[512];
+                for (int i = 0; i < x.length; i++) {
+                    x[i] = i % 7 - 3;
+                }
+                session.input("x", 1, 512).copyFrom(x);
+                session.run();
+                results.add(session.output("y").toFloatArray());
+                caches.add(session.report().cache());
+            }
+        }
+        assertEquals(new RunReport.Cache(0, 0, 0, ""), caches.get(0));
+        assertEquals(1, caches.get(1).stored());
+        assertTrue(caches.get(1).bytes() > 2 * 4 * 512 * 512, caches::toString);  // as they were, and packed
+        assertEquals(new RunReport.Cache(1, 0, caches.get(1).bytes(), ""), caches.get(2));
+        assertArrayEquals(results.get(0), results.get(1));
+        assertArrayEquals(results.get(0), results.get(2));
+        ParallaxException e = assertThrows(ParallaxException.class,
+                () -> engine.load(new ByteArrayInputStream(TestModels.dynamic()), options));
+        assertEquals(ErrorCode.INVALID_ARGUMENT, e.code());
+        assertTrue(e.getMessage().contains("cache"), e.getMessage());
+    }
+
     @Test
     void tellsWhatTheModelSays() {
         try (Model model = TestModels.load(engine, TestModels.dynamic())) {

@@ -1,6 +1,7 @@
 package dev.parallax.cli;
 
 import dev.parallax.DataflowPolicy;
+import dev.parallax.ModelOptions;
 import dev.parallax.PaperPolicy;
 import dev.parallax.PlanOptions;
 import dev.parallax.SchedulerPolicy;
@@ -30,9 +31,19 @@ final class ModelArguments extends ModelInput {
             converter = BytesConverter.class)
     long memoryBudget;
 
+    @Option(names = "--cache", paramLabel = "DIR",
+            description = "Keep packed weights in this folder, from which later runs map them: faster to load, and "
+                    + "memory that the system may drop. It takes the weights' bytes twice.")
+    Path cache;
+
     @Option(names = "--trace", paramLabel = "FILE",
             description = "Write when the units of the last run ran, and where, as Chrome trace events (for Perfetto).")
     Path trace;
+
+    @Override
+    ModelOptions.Builder options() {
+        return super.options().cacheFolder(cache);
+    }
 
     /** Session options of these arguments for a plan. */
     SessionOptions session(PlanOptions plan) {

@@ -47,9 +47,13 @@ class ModelInput {
 
     /** The model, as these arguments want it loaded. */
     Model load(Engine engine) {
+        return engine.load(path, options().build());
+    }
+
+    ModelOptions.Builder options() {
         ModelOptions.Builder options = ModelOptions.builder();
         dataFolders.forEach(options::dataFolder);
-        return engine.load(path, options.build());
+        return options;
     }
 
     Engine engine() {

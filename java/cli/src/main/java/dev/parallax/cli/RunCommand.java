@@ -94,6 +94,12 @@ final class RunCommand implements Callable<Integer> {
                     + (budget.barriers() == 0 ? "" : ", kept by " + Text.count(budget.barriers(), "barrier"))
                     + (budget.reruns() == 0 ? "" : "; started over " + Text.count(budget.reruns(), "time")));
         }
+        if (model.cache != null) {
+            RunReport.Cache cache = session.report().cache();
+            console.out().println("Packed weights: " + Text.count(cache.loaded(), "unit") + " from " + model.cache + ", "
+                    + cache.stored() + " written there, " + Text.bytes(cache.bytes())
+                    + (cache.problem().isEmpty() ? "" : "; the rest in memory: " + cache.problem()));
+        }
         model.writeTrace(console, session);
         if (outputDir != null) {
             write(outputs);
