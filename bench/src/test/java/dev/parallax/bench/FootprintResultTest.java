@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.google.gson.JsonParser;
+import dev.parallax.bench.FootprintResult.Engine;
 import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.Test;
@@ -16,18 +17,19 @@ class FootprintResultTest {
     }
 
     private static FootprintResult result(String model, long hwm, long anon, String digest) {
-        return new FootprintResult(model, Map.of(Way.ORT, List.of(sample(1000, 1000, "d"), sample(2000, 2000, "d")),
-                Way.WHOLE, List.of(sample(900, 900, "d"), sample(1800, 1800, "d")),
-                Way.BRANCHES, List.of(sample(hwm, anon, "d"), sample(2 * hwm, 2 * anon, digest))));
+        return new FootprintResult(model, Map.of(Engine.ORT, List.of(sample(1000, 1000, "d"), sample(2000, 2000, "d")),
+                Engine.WHOLE, List.of(sample(900, 900, "d"), sample(1800, 1800, "d")),
+                Engine.BRANCHES, List.of(sample(900, 900, "d"), sample(1800, 1800, "d")),
+                Engine.CACHED, List.of(sample(hwm, anon, "d"), sample(2 * hwm, 2 * anon, digest))));
     }
 
     @Test
     void ratiosAreTakenRoundByRoundAndTheirMeanIsGeometric() {
         FootprintResult one = result("a", 500, 300, "d");
-        assertEquals(0.5, one.ratio(Way.BRANCHES, FootprintResult.Sample::hwmBytes), 1e-9);
-        assertEquals(0.9, one.ratio(Way.WHOLE, FootprintResult.Sample::anonPeakBytes), 1e-9);
+        assertEquals(0.5, one.ratio(Engine.CACHED, FootprintResult.Sample::hwmBytes), 1e-9);
+        assertEquals(0.9, one.ratio(Engine.WHOLE, FootprintResult.Sample::anonPeakBytes), 1e-9);
         FootprintResult other = result("b", 2000, 300, "d");
-        assertEquals(1, FootprintResult.mean(List.of(one, other), Way.BRANCHES, FootprintResult.Sample::hwmBytes),
+        assertEquals(1, FootprintResult.mean(List.of(one, other), Engine.CACHED, FootprintResult.Sample::hwmBytes),
                 1e-9);
     }
 
@@ -36,18 +38,18 @@ class FootprintResultTest {
         assertEquals(List.of(), FootprintResult.misses(List.of(result("a", 1000, 600, "d"), result("b", 700, 200, "d"))));
         List<String> misses = FootprintResult.misses(List.of(result("fine", 800, 300, "d"), result("large", 1100, 700, "d")));
         assertEquals(4, misses.size(), misses::toString);
-        assertTrue(misses.get(0).contains("VmHWM of large (branches) is 1.10 times"), misses.get(0));
-        assertTrue(misses.get(1).contains("RssAnon of large (branches) is 0.70 times"), misses.get(1));
-        assertTrue(misses.get(2).contains("VmHWM of all models, in the geometric mean, (branches) is 0.94"), misses.get(2));
+        assertTrue(misses.get(0).contains("VmHWM of large (branches, cached) is 1.10 times"), misses.get(0));
+        assertTrue(misses.get(1).contains("RssAnon of large (branches, cached) is 0.70 times"), misses.get(1));
+        assertTrue(misses.get(2).contains("VmHWM of all models, in the geometric mean, (branches, cached) is 0.94"), misses.get(2));
         assertTrue(misses.get(3).endsWith("at most 0.35"), misses.get(3));
     }
 
     @Test
     void outputsThatDifferAreSeen() {
-        assertTrue(result("a", 1, 1, "d").agrees(Way.BRANCHES));
-        assertFalse(result("a", 1, 1, "other").agrees(Way.BRANCHES));
+        assertTrue(result("a", 1, 1, "d").agrees(Engine.CACHED));
+        assertFalse(result("a", 1, 1, "other").agrees(Engine.CACHED));
         assertTrue(FootprintResult.table(List.of(result("a", 1, 1, "other"))).contains("differ"));
-        assertEquals(false, ((Map<?, ?>) result("a", 1, 1, "other").toMap().get("branches")).get("outputs_equal"));
+        assertEquals(false, ((Map<?, ?>) result("a", 1, 1, "other").toMap().get("cached")).get("outputs_equal"));
     }
 
     @Test
