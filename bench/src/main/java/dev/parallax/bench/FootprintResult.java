@@ -109,7 +109,7 @@ record FootprintResult(String model, Map<Engine, List<Sample>> samples) {
             row.add(number(r.ratio(Engine.CACHED, Sample::readyMs)));
             row.add(megabytes(r.median(Engine.CACHED, Sample::arenaBytes)));
             row.add(Stream.of(Engine.values()).allMatch(r::agrees) ? "equal" : "differ");
-            table.row(row.toArray(String[]::new));
+            table.row(row.toArray());
         }
         List<String> row = new ArrayList<>(List.of("geometric mean", "", ""));
         for (Engine engine : List.of(Engine.WHOLE, Engine.BRANCHES, Engine.CACHED)) {
@@ -119,7 +119,7 @@ record FootprintResult(String model, Map<Engine, List<Sample>> samples) {
         }
         row.add(number(mean(results, Engine.CACHED, Sample::readyMs)));
         row.addAll(List.of("", ""));
-        table.row(row.toArray(String[]::new));
+        table.row(row.toArray());
         return table.toString();
     }
 
