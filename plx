@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Parallax from a clone: sees to the tools, builds what changed, and runs the command.
 #
-#   ./plx [--yes] demo|plan|run|compare|bench|doctor|zoo|--help|--version ...   the command itself (java/cli)
+#   ./plx [--yes] demo|plan|run|compare|memory|bench|doctor|zoo|--help|... the command itself (java/cli)
 #   ./plx [--yes] test [--long] [--soak] [STEP...]                              every test (cmake/setup/test.sh)
 #   ./plx [--yes] fuzz [--minutes N] [--target NAME]                            made-up input (cmake/setup/fuzz.sh)
 #

@@ -7,7 +7,8 @@
 
 #include "engine.h"
 #include "inputs.h"
-#include "process_memory.h"
+#include "plx/base/process_memory.h"
+#include "watch.h"
 
 namespace {
 
@@ -35,7 +36,7 @@ nlohmann::json measure(const Arguments& arguments) {
   }
   plx::run::Shapes shapes;
   for (const std::string& shape : arguments.shapes) plx::run::add_shape(shapes, shape);
-  const uint64_t anon_before = plx::run::process_memory().rss_anon;
+  const uint64_t anon_before = plx::process_memory().rss_anon;
   plx::run::Watch watch;
   const double start = now_ms();
   std::vector<plx::run::Input> inputs;
@@ -44,14 +45,14 @@ nlohmann::json measure(const Arguments& arguments) {
   inputs = plx::run::make_up(engine->inputs(), shapes, arguments.seed);
   engine->prepare(inputs);
   const double ready = now_ms();
-  const uint64_t anon_ready = plx::run::process_memory().rss_anon;
+  const uint64_t anon_ready = plx::process_memory().rss_anon;
   std::vector<double> times;
   for (int run = 0; run < arguments.warm_ups + arguments.runs; ++run) {
     const double begin = now_ms();
     engine->run();
     if (run >= arguments.warm_ups) times.push_back(now_ms() - begin);
   }
-  const plx::run::ProcessMemory after = plx::run::process_memory();
+  const plx::ProcessMemory after = plx::process_memory();
   watch.stop();
   std::sort(times.begin(), times.end());
   char digest[17];

@@ -340,15 +340,27 @@ PLX_API plx_status* plx_session_output_value(plx_session* session, size_t index,
  * {"runs":3,"units":[{"unit":0,"device":"cpu","threads":2,"worker":0,"start_ns":0,"end_ns":10,"bytes":64,
  *                     "memory_bytes":0}],
  *  "arena_bytes":..,"arena_high_water_bytes":..,"memory_budget_bytes":0,"barriers_for_memory":0,"reruns_for_memory":0,
+ *  "sessions_bytes":..,"runtime_arena_bytes":..,"runtime_arena_live_bytes":..,
  *  "cache":{"loaded":0,"stored":0,"bytes":0,"problem":""},
  *  "planned_bytes":..,"one_buffer_per_tensor_bytes":..,"lower_bound_bytes":..,"aliases":3,
  *  "shapes_cached":1,"shape_hits":2,"shape_misses":1,"shape_evictions":0,"shapes_planned":1,"sizing_ns":90000}
- * A unit's memory_bytes is what ONNX Runtime took for it at most while it ran, outputs without a planned place included.
+ * sessions_bytes is what the process grew by while the units' sessions were made, packed weights for the most part;
+ * runtime_arena_bytes what all sessions of the engine have mapped together outside of runs. A unit's memory_bytes is what ONNX Runtime took for it at most while it ran, outputs without a planned place included.
  * barriers_for_memory is how many the budget put into the schedule at the last run's shapes, reruns_for_memory how often
- * a run started over, one unit at a time. cache: units of the model's sessions whose file in the cache folder was there, or
- * was written, the bytes of these files, and why the last that could not be written was not. Of all runs so far, shape_hits began at input shapes that were known and shape_misses did not; sizing_ns is what
- * shapes cost beside the runs: looking them up, recording, planning and placing them. */
+ * a run started over, one unit at a time. cache: units of the model's sessions whose file in the cache folder was there,
+ * or was written, the bytes of these files, and why the last that could not be written was not. Of all runs so far,
+ * shape_hits began at input shapes that were known and shape_misses did not; sizing_ns is what shapes cost beside the
+ * runs: looking them up, recording, planning and placing them. */
 PLX_API plx_status* plx_session_report_json(plx_session* session, plx_text** out_text);
+/* What lies where in the session's block at the shapes of the last run, and when:
+ * {"order":[0,1],"buffers":[{"kind":"tensor","name":"x","unit":0,"first":0,"last":1,"offset":0,"bytes":64}],
+ *  "planned_bytes":..,"one_buffer_per_tensor_bytes":..,"lower_bound_bytes":..,"block_address":..}
+ * order: units, as they start; first and last are places in it. A buffer's kind is tensor (between units), output (of the
+ * model, in use to the end) or window (what its unit takes while it runs; without a name). Bytes are shared by buffers
+ * that are never in use together. At block_address, 0 if there is none now, lie planned_bytes until the next run,
+ * plx_session_trim, plx_session_set_schedule or the release. PLX_INVALID_ARGUMENT until there is a layout, which takes two
+ * runs at the same shapes. */
+PLX_API plx_status* plx_session_memory_json(plx_session* session, plx_text** out_text);
 /* Gives the memory of the session's tensors and units back to the system, and says how many bytes that was. The last run's
  * outputs are gone with it; the next run takes what it needs anew. Memory that callers bound is theirs. */
 PLX_API plx_status* plx_session_trim(plx_session* session, uint64_t* out_bytes);

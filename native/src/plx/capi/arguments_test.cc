@@ -100,6 +100,8 @@ TEST_F(Arguments, NullIsRefusedByName) {
   plx_value_release(none);
   refused(plx_session_report_json(nullptr, &text_), "session");
   refused(plx_session_report_json(h_.session, nullptr), "out_text");
+  refused(plx_session_memory_json(nullptr, &text_), "session");
+  refused(plx_session_memory_json(h_.session, nullptr), "out_text");
   EXPECT_EQ(text_, nullptr);
 }
 

@@ -643,6 +643,16 @@ plx_status* plx_session_report_json(plx_session* session, plx_text** out_text) {
   });
 }
 
+plx_status* plx_session_memory_json(plx_session* session, plx_text** out_text) {
+  return guarded([&]() -> plx::Status {
+    if (session == nullptr) return missing("session");
+    if (out_text == nullptr) return missing("out_text");
+    auto map = session->session->memory_map();
+    if (!map) return map.error();
+    return put_text(plx::schedule::to_json(*map), out_text);
+  });
+}
+
 void plx_session_cancel(plx_session* session) {
   if (session != nullptr) session->session->cancel();
 }

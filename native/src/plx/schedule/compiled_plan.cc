@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "plx/base/hasher.h"
+#include "plx/base/process_memory.h"
 #include "plx/graph/shape_flow.h"
 #include "plx/graph/writer.h"
 
@@ -216,6 +217,8 @@ Status CompiledPlan::compile(const std::vector<std::pair<int, Width>>& wanted) {
   std::sort(missing.begin(), missing.end());
   missing.erase(std::unique(missing.begin(), missing.end()), missing.end());
 
+  if (missing.empty()) return {};
+  const uint64_t before = process_memory().rss_anon;
   std::atomic<size_t> next{0};
   std::atomic<bool> failed{false};
   std::mutex error_mutex;
@@ -239,6 +242,8 @@ Status CompiledPlan::compile(const std::vector<std::pair<int, Width>>& wanted) {
   work();
   for (std::thread& thread : threads) thread.join();
   subject_->runtime->arena().trim();  // ONNX Runtime's working copies; what it packed stays
+  const uint64_t after = process_memory().rss_anon;
+  if (after > before) sessions_bytes_ += after - before;
   return status;
 }
 

@@ -8,6 +8,8 @@
 // read outside units.
 #pragma once
 
+#include <atomic>
+#include <cstdint>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -81,6 +83,9 @@ class CompiledPlan {
   const std::vector<int>& outputs() const { return outputs_; }
   // The constant of a slot, or null.
   const OrtValue* constant(int slot) const { return constants_[slot].get(); }
+  // What the process grew by, as the system counts what no file backs, while the units' sessions were made: packed weights
+  // for the most part. Other threads' growth at that time is in it.
+  uint64_t sessions_bytes() const { return sessions_bytes_; }
   // What people call a unit: "unit 3 (Conv 'stem', 4 nodes)".
   std::string describe(int unit) const;
 
@@ -103,6 +108,7 @@ class CompiledPlan {
   std::mutex weights_mutex_;
   std::vector<ort::Value> weights_;    // per initializer, made when first needed
   std::mutex compile_mutex_;
+  std::atomic<uint64_t> sessions_bytes_{0};
   std::vector<ort::Session> sessions_[2];
 };
 

@@ -943,6 +943,51 @@ struct Session::Impl final : Executor::Work {
     return list;
   }
 
+  Result<MemoryMap> memory_map() const {
+    if (active == nullptr || !active->planned) {
+      return fail(Code::kInvalidArgument, "there is no layout of the session's memory yet: run it twice at the same shapes first");
+    }
+    MemoryMap map;
+    std::vector<int> time(steps.size() + 1);  // units before a step
+    for (size_t i = 0; i < steps.size(); ++i) {
+      time[i + 1] = time[i] + (steps[i].alias ? 0 : 1);
+      if (!steps[i].alias) map.order.push_back(steps[i].index);
+    }
+    const auto add = [&](MemoryMap::Buffer buffer, size_t place, uint64_t bytes) {
+      if (bytes == 0) return;
+      buffer.offset = active->layout.offsets[place];
+      buffer.bytes = bytes;
+      map.buffers.push_back(std::move(buffer));
+    };
+    for (size_t i = 0; i < tenants.size(); ++i) {
+      const int s = tenants[i];
+      const graph::Shape* shape = shape_at(*active, s);
+      if (shape == nullptr) continue;
+      const auto last = static_cast<size_t>(order.last[s]);
+      const bool to_the_end = last >= steps.size();
+      add({.kind = to_the_end ? MemoryMap::Kind::kOutput : MemoryMap::Kind::kTensor,
+           .name = value_of(s).name,
+           .unit = slot(s).unit,
+           .first = time[static_cast<size_t>(order.first[s])],
+           // An alias runs with the unit before it.
+           .last = to_the_end ? time.back() - 1 : std::max(time[last + 1] - 1, time[static_cast<size_t>(order.first[s])])},
+          i, graph::tensor_bytes(shape->element, shape->dims).value_or(0));
+    }
+    for (size_t i = 0; i < active->windows.size(); ++i) {
+      const int step = active->windows[i];
+      const int at = time[static_cast<size_t>(step)];
+      add({.kind = MemoryMap::Kind::kWindow, .name = {}, .unit = steps[static_cast<size_t>(step)].index, .first = at, .last = at},
+          tenants.size() + i, active->taken[static_cast<size_t>(step)]);
+    }
+    std::stable_sort(map.buffers.begin(), map.buffers.end(),
+                     [](const MemoryMap::Buffer& a, const MemoryMap::Buffer& b) { return a.offset < b.offset; });
+    map.planned_bytes = active->layout.total_bytes;
+    map.one_buffer_per_tensor_bytes = active->naive_bytes;
+    map.lower_bound_bytes = active->layout.lower_bound_bytes;
+    if (active->block_epoch == block_epoch) map.block = block;
+    return map;
+  }
+
   // What a unit's settled outputs take at the shapes of the last run.
   uint64_t output_bytes(int unit) const {
     uint64_t sum = 0;
@@ -1250,6 +1295,7 @@ std::string Session::report_json() const {
                                  {"barriers_for_memory",
                                   shapes != nullptr ? std::count(shapes->parted.begin(), shapes->parted.end(), 1) : 0},
                                  {"reruns_for_memory", m.reruns_for_memory},
+                                 {"sessions_bytes", m.compiled->sessions_bytes()},
                                  {"runtime_arena_bytes", m.runtime->arena().stats().capacity_bytes},
                                  {"runtime_arena_live_bytes", m.runtime->arena().stats().live_bytes},
                                  {"cache",
@@ -1267,6 +1313,11 @@ std::string Session::report_json() const {
                                  {"shapes_planned", m.shapes_planned},
                                  {"sizing_ns", m.sizing_ns.load()}};
   return report.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+Result<MemoryMap> Session::memory_map() const {
+  const std::lock_guard lock(impl_->mutex);
+  return impl_->memory_map();
 }
 
 uint64_t Session::trim() {

@@ -6,9 +6,10 @@
 // what each unit takes beside its outputs, and that has its place in the block, too: the unit's window, which is others'
 // bytes while the unit does not run. What was not foreseen comes from the loose arena beside the block. Preset outputs of
 // the wrong shape are an error inside ONNX Runtime, so a tensor wrongly thought settled is found out: the unit, being
-// pure, runs again without presets and the tensor counts as unsettled from then on. The price of this design is one slower run per new set of input shapes; shape inference would cost 6 to 15 ms
-// instead. A number of sets of shapes is remembered, kShapesKept unless told otherwise; the least recently used goes
-// first. What this bookkeeping costs is counted (report: sizing_ns), and bench/shapes judges it.
+// pure, runs again without presets and the tensor counts as unsettled from then on. The price of this design is one
+// slower run per new set of input shapes; shape inference would cost 6 to 15 ms instead. A number of sets of shapes is
+// remembered, kShapesKept unless told otherwise; the least recently used goes first. What this bookkeeping costs is
+// counted (report: sizing_ns), and bench/shapes judges it.
 //
 // Budget. Block and loose arena together map no more than the session's budget. If the layout of what may run side by
 // side is larger, barriers are put where they part most bytes, until it fits: the fewer bytes, the less runs side by side.
@@ -39,6 +40,7 @@
 #include "plx/memory/arena.h"
 #include "plx/ort/value.h"
 #include "plx/schedule/compiled_plan.h"
+#include "plx/schedule/memory_map.h"
 #include "plx/schedule/schedule.h"
 
 namespace plx::schedule {
@@ -92,6 +94,8 @@ class Session {
   // In the schedule's order.
   std::vector<UnitRun> last_run() const;
   std::string report_json() const;
+  // kInvalidArgument until a layout is made, which takes two runs at the same shapes.
+  Result<MemoryMap> memory_map() const;
   // Gives back what the session's tensors and units have mapped; the last run's outputs are gone. Bytes given back.
   uint64_t trim();
   void cancel() noexcept;

@@ -6,6 +6,7 @@
  */
 module dev.parallax {
     requires com.google.gson;
+    requires java.xml;
 
     exports dev.parallax;
 }

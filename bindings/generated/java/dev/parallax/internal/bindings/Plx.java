@@ -3264,6 +3264,65 @@ public class Plx {
         }
     }
 
+    private static class plx_session_memory_json {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Plx.C_POINTER,
+            Plx.C_POINTER,
+            Plx.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = Plx.findOrThrow("plx_session_memory_json");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * plx_status *plx_session_memory_json(plx_session *session, plx_text **out_text)
+     * }
+     */
+    public static FunctionDescriptor plx_session_memory_json$descriptor() {
+        return plx_session_memory_json.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * plx_status *plx_session_memory_json(plx_session *session, plx_text **out_text)
+     * }
+     */
+    public static MethodHandle plx_session_memory_json$handle() {
+        return plx_session_memory_json.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * plx_status *plx_session_memory_json(plx_session *session, plx_text **out_text)
+     * }
+     */
+    public static MemorySegment plx_session_memory_json$address() {
+        return plx_session_memory_json.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * plx_status *plx_session_memory_json(plx_session *session, plx_text **out_text)
+     * }
+     */
+    public static MemorySegment plx_session_memory_json(MemorySegment session, MemorySegment out_text) {
+        var mh$ = plx_session_memory_json.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("plx_session_memory_json", session, out_text);
+            }
+            return (MemorySegment)mh$.invokeExact(session, out_text);
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
     private static class plx_session_trim {
         public static final FunctionDescriptor DESC = FunctionDescriptor.of(
             Plx.C_POINTER,

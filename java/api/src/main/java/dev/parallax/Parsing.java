@@ -5,6 +5,7 @@ import com.google.gson.JsonElement;
 import com.google.gson.JsonObject;
 import com.google.gson.JsonParseException;
 import com.google.gson.JsonParser;
+import java.lang.foreign.MemorySegment;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -43,13 +44,24 @@ final class Parsing {
                 list(o, "units", u -> new RunReport.UnitRun(integer(u, "unit"), text(u, "device"),
                         integer(u, "threads"), integer(u, "worker"), number(u, "start_ns"), number(u, "end_ns"),
                         number(u, "bytes"), number(u, "memory_bytes"))),
-                number(o, "arena_bytes"), number(o, "planned_bytes"), number(o, "one_buffer_per_tensor_bytes"),
+                number(o, "arena_bytes"), number(o, "sessions_bytes"), number(o, "planned_bytes"), number(o, "one_buffer_per_tensor_bytes"),
                 number(o, "lower_bound_bytes"), new RunReport.Shapes(number(o, "shapes_cached"),
                         number(o, "shape_hits"), number(o, "shape_misses"), number(o, "shape_evictions"),
                         number(o, "shapes_planned"), number(o, "sizing_ns")),
                 new RunReport.Budget(number(o, "memory_budget_bytes"), number(o, "arena_high_water_bytes"),
                         integer(o, "barriers_for_memory"), number(o, "reruns_for_memory")),
                 cache(o.getAsJsonObject("cache")), number(o, "aliases")));
+    }
+
+    /** The block's address becomes a segment by {@code view}, which takes address and size. */
+    static MemoryMap memoryMap(String json, Plan plan, BiFunction<Long, Long, MemorySegment> view) {
+        return parse(json, o -> new MemoryMap(plan, ints(o, "order"),
+                list(o, "buffers", b -> new MemoryMap.Buffer(
+                        MemoryMap.Kind.valueOf(text(b, "kind").toUpperCase(Locale.ROOT)), text(b, "name"),
+                        integer(b, "unit"), integer(b, "first"), integer(b, "last"), number(b, "offset"),
+                        number(b, "bytes"))),
+                number(o, "planned_bytes"), number(o, "one_buffer_per_tensor_bytes"), number(o, "lower_bound_bytes"),
+                view.apply(number(o, "block_address"), number(o, "planned_bytes"))));
     }
 
     static List<String> strings(String json) {

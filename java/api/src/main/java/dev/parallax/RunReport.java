@@ -17,6 +17,8 @@ import java.util.List;
  * @param runs successful runs of the session so far
  * @param units the units of the last run, in the order in which they started
  * @param arenaBytes bytes that the session's arena has mapped
+ * @param sessionsBytes bytes that the process grew by while ONNX Runtime's sessions of the plan were made (RssAnon), shared
+ *     by all sessions of the plan: packed weights for the most part, unless they come from files
  * @param plannedBytes bytes of the planned block: the tensors between units, and what each unit takes while it runs, those
  *     that are never needed together sharing space
  * @param oneBufferPerTensorBytes bytes these would take with a buffer each
@@ -26,7 +28,7 @@ import java.util.List;
  * @param cache what came from the model's cache folder
  * @param aliases view operators that were no work at all
  */
-public record RunReport(long runs, List<UnitRun> units, long arenaBytes, long plannedBytes,
+public record RunReport(long runs, List<UnitRun> units, long arenaBytes, long sessionsBytes, long plannedBytes,
         long oneBufferPerTensorBytes, long lowerBoundBytes, Shapes shapes, Budget budget, Cache cache,
         long aliases) {
     /** Copies the list. */

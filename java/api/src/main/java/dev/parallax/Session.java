@@ -77,6 +77,7 @@ public final class Session implements AutoCloseable {
     private boolean hasOutputs;  // the last run succeeded
     private long generation;  // of the outputs seen last
     private Arena outputArena;  // of views of outputs in the session's memory; null when there are none
+    private Arena mapArena;  // of maps' blocks; null when there are none
 
     /** An input: what is bound, and the memory of ours if it was asked for. */
     private static final class Input {
@@ -444,6 +445,7 @@ public final class Session implements AutoCloseable {
     private void dropOutputs() {
         hasOutputs = false;
         forgetViews();
+        forgetMaps();
     }
 
     private void forgetViews() {
@@ -550,6 +552,7 @@ public final class Session implements AutoCloseable {
         long status = 0;
         try {
             checkBound();
+            forgetMaps();
             if (steering.isDue()) {
                 reschedule();
             }
@@ -714,6 +717,42 @@ public final class Session implements AutoCloseable {
             }
         } finally {
             lock.unlock();
+        }
+    }
+
+    /**
+     * What lies where in the session's memory at the shapes of the last run, and when.
+     *
+     * @return a value that does not follow later runs
+     * @throws ParallaxException INVALID_ARGUMENT until there have been two runs at the same input shapes
+     */
+    public MemoryMap memoryMap() {
+        lock.lock();
+        try {
+            checkOpen();
+            try (Arena call = Arena.ofConfined()) {
+                String json = Native.text(call, text -> Plx.plx_session_memory_json(pointer, text));
+                return Parsing.memoryMap(json, plan, (address, bytes) -> {
+                    if (address == 0 || bytes == 0) {
+                        return MemorySegment.NULL;
+                    }
+                    if (mapArena == null) {
+                        mapArena = Arena.ofShared();
+                    }
+                    return MemorySegment.ofAddress(address).reinterpret(bytes, mapArena, null).asReadOnly();
+                });
+            }
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    /** The block is about to be written, or to go. */
+    private void forgetMaps() {
+        Arena former = mapArena;
+        mapArena = null;
+        if (former != null) {
+            former.close();
         }
     }
 

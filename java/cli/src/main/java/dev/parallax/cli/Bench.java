@@ -215,12 +215,13 @@ record Bench(Console console, int warmUps, int rounds, Tolerance tolerance) {
     }
 
     /** What gives a new process the same model and inputs, whichever engine it asks about open dimensions. */
-    private static List<String> freshArguments(ModelInput arguments, Inputs inputs, int threads) {
+    static List<String> freshArguments(ModelInput arguments, Inputs inputs, int threads) {
         List<String> fresh = new ArrayList<>(List.of("bench", arguments.path.toString(),
                 "--threads", String.valueOf(threads), "--seed", String.valueOf(arguments.seed)));
         for (String file : arguments.files) {
             fresh.addAll(List.of("--input", file));
         }
+        arguments.dataFolders.forEach(folder -> fresh.addAll(List.of("--data-folder", folder.toString())));
         inputs.arrays().forEach((name, tensor) -> {
             if (!inputs.files().containsKey(name)) {
                 fresh.addAll(List.of("--shape", name + "=" + Text.shape(tensor.shape())));

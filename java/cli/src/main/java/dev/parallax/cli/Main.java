@@ -28,6 +28,7 @@ import picocli.CommandLine.UnmatchedArgumentException;
             "  plx plan model.onnx                        how the model is cut, and why",
             "  plx run model.onnx --shape ids=1x16        seeded inputs, outputs printed",
             "  plx compare model.onnx --units all         every cut against plain ONNX Runtime",
+            "  plx memory model.onnx --svg memory.svg     what it takes, branch by branch, and a picture",
             "  plx bench model.onnx                       how fast it is, beside ONNX Runtime at its best",
             "  plx bench --suite paper DIR                the paper's tables for a folder of models",
             "  plx zoo fill DIR                           eight models to try it with",
@@ -72,6 +73,7 @@ public final class Main {
                 .addSubcommand(new PlanCommand(console))
                 .addSubcommand(new RunCommand(console))
                 .addSubcommand(new CompareCommand(console))
+                .addSubcommand(new MemoryCommand(console))
                 .addSubcommand(new BenchCommand(console))
                 .addSubcommand(new ZooCommand(console))
                 .addSubcommand(new DoctorCommand(console))

@@ -46,7 +46,7 @@ class BadInputTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"run", "plan", "compare", "bench"})
+    @ValueSource(strings = {"run", "plan", "compare", "memory", "bench"})
     void filesThatAreNoModelsAreNamed(String command) throws IOException {
         assertError(Plx.run(command, folder.resolve("none.onnx")), "none.onnx");
         assertError(Plx.run(command, folder), folder.toString());
@@ -57,7 +57,7 @@ class BadInputTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"run", "plan", "compare", "bench"})
+    @ValueSource(strings = {"run", "plan", "compare", "memory", "bench"})
     void modelsThatCannotRunAreExplained(String command) throws IOException {
         Path unknown = write("unknown.onnx", new OnnxFile().input("x", ElementType.FLOAT32, 4)
                 .output("y", ElementType.FLOAT32, 4).node("Frobnicate", List.of("x"), List.of("y")).build());
@@ -73,7 +73,7 @@ class BadInputTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"run", "compare", "bench"})
+    @ValueSource(strings = {"run", "compare", "memory", "bench"})
     void wrongInputsAreNamed(String command) throws IOException {
         Path model = write("relu.onnx", relu().build());
         assertError(Plx.run(command, model, "--shape", "z=1x4"), "no input z", "x: float32[n,4]");
@@ -118,6 +118,8 @@ class BadInputTest {
         Path file = write("file", new byte[1]);
         assertError(Plx.run("run", model, "--output-dir", file), "--output-dir " + file);
         assertError(Plx.run("run", model, "--json", folder.resolve("none/x.json")), "--json");
+        assertError(Plx.run("memory", model, "--svg", folder), "--svg " + folder);
+        assertError(Plx.run("memory", model, "--json", folder.resolve("none/x.json")), "--json");
         assertError(Plx.run("plan", model, "--json", folder), "is a folder");
     }
 }

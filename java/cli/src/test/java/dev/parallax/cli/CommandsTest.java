@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import com.google.gson.JsonElement;
 import com.google.gson.JsonObject;
 import com.google.gson.JsonParser;
 import dev.langchain4j.model.embedding.onnx.allminilml6v2.AllMiniLmL6V2EmbeddingModel;
@@ -148,6 +149,49 @@ class CommandsTest {
         Plx nonsense = Plx.run("run", diamond(), "--memory-budget", "much");
         assertEquals(2, nonsense.status(), nonsense::toString);
         assertTrue(nonsense.err().contains("is no number of bytes"), nonsense::toString);
+    }
+
+    @Test
+    void memoryTellsWhatEachBranchTakesAndDrawsIt() throws IOException {
+        Path svg = folder.resolve("memory.svg");
+        Path json = folder.resolve("memory.json");
+        Plx plx = Plx.run("memory", diamond(), "--shape", "x=30000x4", "--units", "nodes", "--svg", svg, "--json", json,
+                "--cache", folder.resolve("cache"));
+        assertEquals(0, plx.status(), plx::toString);
+        for (String row : List.of("a buffer each ", "planned ", "lower bound ", "packed weights ",
+                "outside our allocator ", "branch 0 ", "plain ONNX Runtime ", "Parallax ")) {
+            assertTrue(plx.out().lines().anyMatch(l -> l.startsWith(row)), () -> row + " is missing in " + plx);
+        }
+        JsonObject all = json(json);
+        long planned = all.get("planned_bytes").getAsLong();
+        assertTrue(planned >= all.get("lower_bound_bytes").getAsLong(), plx::toString);
+        assertTrue(planned < all.get("one_buffer_per_tensor_bytes").getAsLong(), plx::toString);
+        long most = 0;
+        for (JsonElement buffer : all.getAsJsonArray("buffers")) {
+            JsonObject b = buffer.getAsJsonObject();
+            most = Math.max(most, b.get("offset").getAsLong() + b.get("bytes").getAsLong());
+        }
+        assertTrue(most <= planned && most > planned - 64, plx::toString);
+        for (JsonElement arena : all.getAsJsonArray("arenas")) {
+            JsonObject a = arena.getAsJsonObject();
+            // Element by element, a unit takes its outputs and nothing else, and that is what is estimated.
+            assertEquals(a.get("estimated_bytes").getAsLong(), a.get("measured_bytes").getAsLong(), plx::toString);
+        }
+        for (String engine : List.of("parallax", "onnxruntime")) {
+            JsonObject process = all.getAsJsonObject("processes").getAsJsonObject(engine);
+            assertTrue(process.get("vm_hwm_bytes").getAsLong() > process.get("rss_anon_bytes").getAsLong(),
+                    plx::toString);
+        }
+        String picture = Files.readString(svg);
+        assertEquals(all.getAsJsonArray("buffers").size(), picture.split("<title>", -1).length - 1);
+    }
+
+    @Test
+    void memoryStartsNoProcessIfItIsNotWanted() {
+        Plx plx = Plx.run("memory", diamond(), "--no-processes", "--memory-budget", "1M");
+        assertEquals(0, plx.status(), plx::toString);
+        assertTrue(plx.out().contains("of a budget of 1.0 MB"), plx::toString);
+        assertFalse(plx.out().contains("plain ONNX Runtime "), plx::toString);
     }
 
     @Test

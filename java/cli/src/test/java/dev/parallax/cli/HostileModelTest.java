@@ -64,7 +64,7 @@ class HostileModelTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"run", "plan", "compare", "bench"})
+    @ValueSource(strings = {"run", "plan", "compare", "memory", "bench"})
     void externalDataStaysInTheModelsFolder(String command) throws IOException {
         assertRefused(command, write(adding("../secret.bin", 2)), "outside the model's folder", "../secret.bin");
         assertRefused(command, write(adding("/etc/passwd", 2)), "outside the model's folder", "/etc/passwd");
@@ -89,7 +89,7 @@ class HostileModelTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"run", "plan"})
+    @ValueSource(strings = {"run", "plan", "memory"})
     void sizesThatCannotBeAreNamed(String command) throws IOException {
         Files.write(folder.resolve("w.bin"), new byte[8]);
         assertRefused(command, write(adding("w.bin", -1)), "'w'", "negative or overflowing");
@@ -99,7 +99,7 @@ class HostileModelTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"run", "compare"})
+    @ValueSource(strings = {"run", "compare", "memory"})
     void constantsOfTerabytesAreNotComputed(String command) throws IOException {
         OnnxFile bomb = relu("x").initializer("shape", Tensor.of(new long[] {1 << 20, 1 << 20}, 2))
                 .node("ConstantOfShape", List.of("shape"), List.of("c")).output("c", ElementType.FLOAT32, "a", "b");
@@ -107,7 +107,7 @@ class HostileModelTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"run", "bench"})
+    @ValueSource(strings = {"run", "memory", "bench"})
     void pipesAreNotWaitedFor(String command) throws Exception {
         Path pipe = top.resolve("pipe");
         assertEquals(0, new ProcessBuilder("mkfifo", pipe.toString()).start().waitFor());
@@ -118,7 +118,7 @@ class HostileModelTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"run", "plan"})
+    @ValueSource(strings = {"run", "plan", "memory"})
     void inputsOfTerabytesAreNotMade(String command) throws IOException {
         for (long[] dims : new long[][] {{1L << 45}, {1L << 62, 1L << 62}}) {
             Object[] sizes = java.util.Arrays.stream(dims).boxed().toArray();

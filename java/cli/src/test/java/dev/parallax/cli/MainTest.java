@@ -33,7 +33,7 @@ class MainTest {
     @Test
     void helpListsEveryCommand() {
         String help = Plx.run("--help").out();
-        for (String command : List.of("demo", "test", "fuzz", "doctor", "plan", "run", "compare", "bench", "zoo")) {
+        for (String command : List.of("demo", "test", "fuzz", "doctor", "plan", "run", "compare", "memory", "bench", "zoo")) {
             assertTrue(help.contains("\n  " + command + " "), help);
         }
     }

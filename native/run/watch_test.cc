@@ -1,4 +1,4 @@
-#include "process_memory.h"
+#include "watch.h"
 
 #include <gtest/gtest.h>
 #include <sys/mman.h>
@@ -6,6 +6,8 @@
 #include <chrono>
 #include <cstring>
 #include <thread>
+
+#include "plx/base/process_memory.h"
 
 namespace plx::run {
 namespace {

@@ -1,4 +1,4 @@
-// What Linux counts for this process, in bytes.
+// Looks at the process's memory all the time.
 #pragma once
 
 #include <atomic>
@@ -6,13 +6,6 @@
 #include <thread>
 
 namespace plx::run {
-
-struct ProcessMemory {
-  uint64_t vm_hwm = 0;    // most resident at once, since the process began
-  uint64_t rss_anon = 0;  // resident now, backed by no file
-  uint64_t rss_file = 0;  // resident now, pages of files
-};
-ProcessMemory process_memory();
 
 // Looks at RssAnon and RssFile every millisecond and keeps the largest.
 class Watch {
