@@ -187,7 +187,7 @@ class CommandsTest {
     }
 
     @Test
-    void memoryStartsNoProcessIfItIsNotWanted() {
+    void memoryStartsNoProcessIfItIsNotWanted() throws IOException {
         Plx plx = Plx.run("memory", diamond(), "--no-processes", "--memory-budget", "1M");
         assertEquals(0, plx.status(), plx::toString);
         assertTrue(plx.out().contains("of a budget of 1.0 MB"), plx::toString);
