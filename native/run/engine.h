@@ -21,6 +21,7 @@ struct Options {
   int threads = 0;
   std::string units = "mixed";
   uint64_t memory_budget_bytes = 0;
+  double memory_margin = 0;
   std::string cache_folder;
 };
 

@@ -28,8 +28,8 @@ struct Arguments {
 };
 
 nlohmann::json measure(const Arguments& arguments) {
-  if (arguments.engine == "ort" && arguments.engine_options.memory_budget_bytes != 0) {
-    throw plx::run::Failure("--memory-budget: ONNX Runtime keeps none; it goes with --engine parallax");
+  if (arguments.engine == "ort" && (arguments.engine_options.memory_budget_bytes != 0 || arguments.engine_options.memory_margin != 0)) {
+    throw plx::run::Failure("--memory-budget and --memory-margin: ONNX Runtime keeps none; they go with --engine parallax");
   }
   if (arguments.engine == "ort" && !arguments.engine_options.cache_folder.empty()) {
     throw plx::run::Failure("--cache: it keeps what Parallax packs; it goes with --engine parallax");
@@ -92,6 +92,7 @@ int main(int argc, char** argv) {
   app.add_option("--shape", arguments.shapes, "NAME=1x16, repeatable; an open size is 1 if it is the first, else 16");
   app.add_option("--memory-budget", options.memory_budget_bytes, "Bytes that the session's tensors and units may take together; 0 is no limit")
       ->transform(CLI::AsSizeValue(false));
+  app.add_option("--memory-margin", options.memory_margin, "In place of a number of bytes: this part of what the machine has free stays free, such as 0.4");
   app.add_option("--cache", options.cache_folder, "Folder for packed weights, written by the first process and mapped by later ones");
   app.add_option("--seed", arguments.seed, "Of the inputs' values")->capture_default_str();
   app.add_option("--ort-library", options.ort_library, "libonnxruntime.so; by default what PLX_ORT_LIBRARY names")

@@ -93,6 +93,7 @@ class Parallax final : public Engine {
     session.schedule = schedule.data();
     session.schedule_bytes = schedule.size();
     session.memory_budget_bytes = options_.memory_budget_bytes;
+    session.memory_margin = options_.memory_margin;
     must(plx_session_create(model_, plan_, &session, &session_));
     for (size_t i = 0; i < inputs.size(); ++i) {
       const Input& input = inputs[i];

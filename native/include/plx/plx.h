@@ -292,6 +292,11 @@ typedef struct plx_session_options {
    * Less runs side by side where that is needed to keep it; a run that cannot keep it at all is PLX_MEMORY_BUDGET, and the
    * session stays usable. Weights, packed or not, are not counted: sessions share them. */
   uint64_t memory_budget_bytes;
+  /* In place of a number: the budget is what the session has taken and all but this part of what the machine has free, by
+   * MemAvailable and the limits of memory control groups, half of that while tasks wait for memory (PSI). Looked at before
+   * runs and units, at most every 50 ms. 0 < memory_margin < 1, 0.4 for example; 0 = no. PLX_UNSUPPORTED if the system does
+   * not say what is free. */
+  double memory_margin;
 } plx_session_options;
 
 typedef struct plx_run_info {
@@ -340,17 +345,18 @@ PLX_API plx_status* plx_session_output_value(plx_session* session, size_t index,
  * {"runs":3,"units":[{"unit":0,"device":"cpu","threads":2,"worker":0,"start_ns":0,"end_ns":10,"bytes":64,
  *                     "memory_bytes":0}],
  *  "arena_bytes":..,"arena_high_water_bytes":..,"memory_budget_bytes":0,"barriers_for_memory":0,"reruns_for_memory":0,
- *  "sessions_bytes":..,"runtime_arena_bytes":..,"runtime_arena_live_bytes":..,
+ *  "limits_followed":0,"sessions_bytes":..,"runtime_arena_bytes":..,"runtime_arena_live_bytes":..,
  *  "cache":{"loaded":0,"stored":0,"bytes":0,"problem":""},
  *  "planned_bytes":..,"one_buffer_per_tensor_bytes":..,"lower_bound_bytes":..,"aliases":3,
  *  "shapes_cached":1,"shape_hits":2,"shape_misses":1,"shape_evictions":0,"shapes_planned":1,"sizing_ns":90000}
  * sessions_bytes is what the process grew by while the units' sessions were made, packed weights for the most part;
- * runtime_arena_bytes what all sessions of the engine have mapped together outside of runs. A unit's memory_bytes is what ONNX Runtime took for it at most while it ran, outputs without a planned place included.
- * barriers_for_memory is how many the budget put into the schedule at the last run's shapes, reruns_for_memory how often
- * a run started over, one unit at a time. cache: units of the model's sessions whose file in the cache folder was there,
- * or was written, the bytes of these files, and why the last that could not be written was not. Of all runs so far,
- * shape_hits began at input shapes that were known and shape_misses did not; sizing_ns is what shapes cost beside the
- * runs: looking them up, recording, planning and placing them. */
+ * runtime_arena_bytes what all sessions of the engine have mapped together outside of runs. A unit's memory_bytes is what
+ * ONNX Runtime took for it at most while it ran, outputs without a planned place included. barriers_for_memory is how many
+ * the budget put into the schedule at the last run's shapes, reruns_for_memory how often a run started over in less memory,
+ * limits_followed how often layouts were fitted to another limit (memory_margin). cache: units of the model's sessions
+ * whose file in the cache folder was there, or was written, the bytes of these files, and why the last that could not be
+ * written was not. Of all runs so far, shape_hits began at input shapes that were known and shape_misses did not;
+ * sizing_ns is what shapes cost beside the runs: looking them up, recording, planning and placing them. */
 PLX_API plx_status* plx_session_report_json(plx_session* session, plx_text** out_text);
 /* What lies where in the session's block at the shapes of the last run, and when:
  * {"order":[0,1],"buffers":[{"kind":"tensor","name":"x","unit":0,"first":0,"last":1,"offset":0,"bytes":64}],

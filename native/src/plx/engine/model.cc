@@ -354,7 +354,7 @@ std::shared_ptr<const graph::SymbolicShapes> Model::shapes_of(const std::shared_
 
 Result<std::unique_ptr<schedule::Session>> Model::make_session(
     const std::shared_ptr<PlanHandle>& plan, int threads, std::optional<schedule::Schedule> schedule, size_t shapes_kept,
-    uint64_t memory_budget_bytes) {
+    schedule::MemoryLimit limit) {
   std::shared_ptr<schedule::CompiledPlan> compiled;
   {
     const std::lock_guard lock(mutex_);
@@ -372,7 +372,7 @@ Result<std::unique_ptr<schedule::Session>> Model::make_session(
       compiled_.emplace_back(plan->plan, compiled);
     }
   }
-  return schedule::Session::create(std::move(compiled), threads, std::move(schedule), shapes_kept, memory_budget_bytes);
+  return schedule::Session::create(std::move(compiled), threads, std::move(schedule), shapes_kept, std::move(limit));
 }
 
 }  // namespace plx::engine

@@ -63,7 +63,7 @@ class Model {
   std::shared_ptr<const graph::SymbolicShapes> shapes_of(const std::shared_ptr<const graph::Graph>& graph);
   Result<std::unique_ptr<schedule::Session>> make_session(
       const std::shared_ptr<PlanHandle>& plan, int threads, std::optional<schedule::Schedule> schedule = {},
-      size_t shapes_kept = schedule::kShapesKept, uint64_t memory_budget_bytes = 0);
+      size_t shapes_kept = schedule::kShapesKept, schedule::MemoryLimit limit = {});
 
  private:
   Model() = default;

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <fstream>
 #include <thread>
 #include <vector>
 
@@ -46,6 +48,109 @@ TEST(Budget, IsNeverExceededByThreadsThatTakeAtTheSameTime) {
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(budget.taken_bytes(), 0u);
   EXPECT_LE(budget.high_water_bytes(), 900u);
+}
+
+TEST(Budget, WhoseLimitFallsBelowWhatIsTakenGivesNothingUntilThatIsLess) {
+  Budget budget(100);
+  ASSERT_TRUE(budget.take(80));
+  budget.set_limit(50);
+  EXPECT_EQ(budget.left_bytes(), 0u);
+  EXPECT_FALSE(budget.take(1));
+  EXPECT_FALSE(budget.take(0));
+  budget.give(40);
+  EXPECT_TRUE(budget.take(10));
+  EXPECT_FALSE(budget.take(1));
+  budget.set_limit(Budget::kNone);
+  EXPECT_FALSE(budget.limited());
+  EXPECT_TRUE(budget.take(1000));
+}
+
+class AdaptiveBudget : public ::testing::Test {
+ protected:
+  AdaptiveBudget() {
+    std::string name = (std::filesystem::temp_directory_path() / "plx-adaptive-XXXXXX").string();
+    root_ = mkdtemp(name.data());
+    std::filesystem::create_directories(root_ + "/proc/pressure");
+    available(1000);
+  }
+  ~AdaptiveBudget() override { std::filesystem::remove_all(root_); }
+  void available(uint64_t megabytes) {
+    std::ofstream(root_ + "/proc/meminfo") << "MemAvailable: " << megabytes * 1024 << " kB\n";
+  }
+  void pressure(double percent) { std::ofstream(root_ + "/proc/pressure/memory") << "some avg10=" << percent << " avg60=0\n"; }
+  uint64_t limit() const { return budget_->limit_bytes() / kMegabyte; }
+
+  std::string root_;
+  const std::shared_ptr<Budget> budget_ = std::make_shared<Budget>();
+};
+
+TEST_F(AdaptiveBudget, DoesNotDependOnWhatIsTaken) {
+  AdaptiveLimit adaptive(budget_, 0.4, FreeMemory(root_));
+  EXPECT_TRUE(adaptive.works());
+  EXPECT_EQ(limit(), 600u);
+  ASSERT_TRUE(budget_->take(500 * kMegabyte));
+  available(500);
+  EXPECT_FALSE(adaptive.look(1));
+  EXPECT_EQ(limit(), 600u);
+  available(200);  // somebody else took 300
+  EXPECT_TRUE(adaptive.look(1 + AdaptiveLimit::kEveryNs));
+  EXPECT_EQ(limit(), 420u);
+}
+
+TEST_F(AdaptiveBudget, FollowsButNotEveryBreath) {
+  AdaptiveLimit adaptive(budget_, 0.4, FreeMemory(root_));
+  int64_t now = 1;
+  const auto after = [&](uint64_t megabytes) {
+    available(megabytes);
+    now += AdaptiveLimit::kEveryNs;
+    return adaptive.look(now);
+  };
+  ASSERT_EQ(limit(), 600u);
+  EXPECT_FALSE(after(960));
+  EXPECT_EQ(limit(), 600u);
+  EXPECT_TRUE(after(900));
+  EXPECT_EQ(limit(), 540u);
+  EXPECT_FALSE(after(1100));
+  EXPECT_EQ(limit(), 540u);
+  EXPECT_TRUE(after(1200));
+  EXPECT_EQ(limit(), 720u);
+  EXPECT_TRUE(after(0));
+  EXPECT_EQ(limit(), 0u);
+  EXPECT_TRUE(after(10));
+  EXPECT_EQ(limit(), 6u);
+}
+
+TEST_F(AdaptiveBudget, IsReadAgainOnlyWhenTheLastReadingIsOld) {
+  AdaptiveLimit adaptive(budget_, 0.4, FreeMemory(root_));
+  ASSERT_FALSE(adaptive.look(1000));
+  available(100);
+  EXPECT_FALSE(adaptive.look(1000 + AdaptiveLimit::kEveryNs - 1));
+  EXPECT_TRUE(adaptive.look(1000 + AdaptiveLimit::kEveryNs));
+  EXPECT_EQ(limit(), 60u);
+}
+
+TEST_F(AdaptiveBudget, CountsWhatIsFreeHalfWhileTasksWaitForMemory) {
+  AdaptiveLimit adaptive(budget_, 0.5, FreeMemory(root_));
+  ASSERT_EQ(limit(), 500u);
+  pressure(9.99);
+  EXPECT_FALSE(adaptive.look(1));
+  pressure(10);
+  EXPECT_TRUE(adaptive.look(1 + AdaptiveLimit::kEveryNs));
+  EXPECT_EQ(limit(), 250u);
+}
+
+TEST_F(AdaptiveBudget, NeedsAMachineThatTells) {
+  std::filesystem::remove(root_ + "/proc/meminfo");
+  AdaptiveLimit adaptive(budget_, 0.4, FreeMemory(root_));
+  EXPECT_FALSE(adaptive.works());
+  EXPECT_FALSE(budget_->limited());
+}
+
+TEST_F(AdaptiveBudget, KeepsItsLimitWhileTheMachineIsSilent) {
+  AdaptiveLimit adaptive(budget_, 0.4, FreeMemory(root_));
+  std::filesystem::remove(root_ + "/proc/meminfo");
+  EXPECT_FALSE(adaptive.look(1));
+  EXPECT_EQ(limit(), 600u);
 }
 
 TEST(BudgetOfArenas, IsWhatTheyMapTogether) {

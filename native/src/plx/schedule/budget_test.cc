@@ -2,8 +2,14 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <filesystem>
 #include <fstream>
+#include <optional>
+#include <thread>
 
+#include "plx/memory/budget.h"
 #include "plx/ort/unit_memory.h"
 #include "plx/schedule/models_testing.h"
 #include "plx/schedule/session_testing.h"
@@ -16,17 +22,17 @@ using ort::testing::noise;
 using ort::testing::Plain;
 using ort::testing::runtime;
 
-// Six equal branches of convolutions, each with tensors of its own of 256 KB.
-std::string six_branches() {
+// Six equal branches of convolutions, each with tensors of its own: of 256 KB, if size is 64.
+std::string six_branches(int64_t size = 64, int length = 3) {
   Model m;
-  m.input("x", kFloat, {1, 16, 64, 64}).output("y", kFloat, {1, 16, 64, 64});
+  m.input("x", kFloat, {1, 16, size, size}).output("y", kFloat, {1, 16, size, size});
   const Attrs same = {attr("pads", Dims{1, 1, 1, 1})};
   Names ends;
   for (int branch = 0; branch < 6; ++branch) {
     std::string from = "x";
-    for (int i = 0; i < 3; ++i) {
+    for (int i = 0; i < length; ++i) {
       const std::string name = "b" + std::to_string(branch) + "_" + std::to_string(i);
-      m.initializer("w" + name, weights({16, 16, 3, 3}, static_cast<uint32_t>(branch * 3 + i)));
+      m.initializer("w" + name, weights({16, 16, 3, 3}, static_cast<uint32_t>(branch * length + i)));
       m.node("Conv", {from, "w" + name}, {name}, same);
       from = name;
     }
@@ -43,11 +49,14 @@ Schedule narrow(const engine::PlanHandle& plan) {
   return schedule;
 }
 
-std::unique_ptr<Session> session_of(Loaded& loaded, Units units, uint64_t budget, bool side_by_side = true) {
+std::unique_ptr<Session> session_of(Loaded& loaded, Units units, MemoryLimit limit, bool side_by_side = true) {
   const auto plan = loaded.plan(units);
   std::optional<Schedule> schedule;
   if (side_by_side) schedule = narrow(*plan);
-  return must(loaded->make_session(plan, 0, std::move(schedule), kShapesKept, budget));
+  return must(loaded->make_session(plan, 0, std::move(schedule), kShapesKept, std::move(limit)));
+}
+std::unique_ptr<Session> session_of(Loaded& loaded, Units units, uint64_t budget, bool side_by_side = true) {
+  return session_of(loaded, units, MemoryLimit{.bytes = budget}, side_by_side);
 }
 
 uint64_t number(const Session& session, const char* field) { return report(session)[field].get<uint64_t>(); }
@@ -138,6 +147,122 @@ TEST(BudgetOfASession, SmallerMeansLessSideBySideUntilNothingFits) {
   }
   EXPECT_EQ(steps.front(), 0u);
   EXPECT_GE(steps.size(), 3u) << "step by step";
+}
+
+// A machine that has as much memory as the test says: a file in place of /proc/meminfo.
+class BudgetThatFollows : public ::testing::Test {
+ protected:
+  BudgetThatFollows() {
+    std::string name = (std::filesystem::temp_directory_path() / "plx-machine-XXXXXX").string();
+    root_ = mkdtemp(name.data());
+    std::filesystem::create_directories(root_ + "/proc");
+  }
+  ~BudgetThatFollows() override { std::filesystem::remove_all(root_); }
+  static constexpr double kMargin = 0.99;  // so that what the session itself takes hardly shows in what is free
+  // So that the budget becomes that. Written aside and moved, so that nobody reads half a file.
+  void free_for(uint64_t budget) {
+    std::ofstream(root_ + "/next") << "MemAvailable: " << budget * 100 / 1024 << " kB\n";
+    std::filesystem::rename(root_ + "/next", root_ + "/proc/meminfo");
+  }
+  MemoryLimit limit(double margin = kMargin) const { return {.bytes = 0, .margin = margin, .root = root_}; }
+  // Until the machine is asked again.
+  static void wait() { std::this_thread::sleep_for(std::chrono::nanoseconds(memory::AdaptiveLimit::kEveryNs * 11 / 10)); }
+
+  std::string root_;
+};
+
+TEST_F(BudgetThatFollows, MakesLessRunSideBySideWhenThereIsLessAndMoreWhenThereIsMore) {
+  Loaded loaded(six_branches());
+  const Tensors inputs = {noise({1, 16, 64, 64}, 3)};
+  const Tensors expected = Plain(runtime(), loaded.bytes()).run(inputs);
+  const uint64_t all = settled_bytes(*session_of(loaded, Units::kBranches, 0), inputs);
+  const uint64_t least = settled_bytes(*session_of(loaded, Units::kBranches, 0, false), inputs);
+  const uint64_t between = least + (all - least) / 2;
+
+  free_for(all * 4);
+  const auto session = session_of(loaded, Units::kBranches, limit());
+  bind_all(*session, inputs);
+  const auto run_with = [&](uint64_t bytes) {
+    free_for(bytes);
+    wait();
+    Status status;
+    for (int i = 0; i < 3 && status; ++i) status = session->run();
+    if (status) {
+      EXPECT_EQ(outputs(*session, 1), expected);
+    }
+    EXPECT_LE(number(*session, "arena_bytes"), bytes + bytes / 20);
+    return status;
+  };
+  must(run_with(all * 4));
+  EXPECT_EQ(number(*session, "barriers_for_memory"), 0u);
+  EXPECT_GE(number(*session, "arena_bytes"), between);
+
+  must(run_with(between));
+  EXPECT_GT(number(*session, "barriers_for_memory"), 0u);
+  EXPECT_GE(number(*session, "limits_followed"), 1u);
+
+  must(run_with(all * 4));
+  EXPECT_EQ(number(*session, "barriers_for_memory"), 0u);
+
+  const Status refused = run_with(least / 2);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Code::kMemoryBudget);
+  EXPECT_GT(refused.error().requested_bytes, refused.error().available_bytes);
+  EXPECT_NE(refused.error().message.find("margin"), std::string::npos) << refused.error().message;
+  must(run_with(all * 4));
+}
+
+TEST_F(BudgetThatFollows, IsObeyedByTheRunInProgress) {
+  // Large enough that the machine is asked several times in a run, however fast it is.
+  std::optional<Loaded> made;
+  Tensors inputs;
+  for (int64_t size = 32; size <= 512; size *= 2) {
+    made.emplace(six_branches(size, 9));
+    inputs = {noise({1, 16, size, size}, 3)};
+    const auto session = session_of(*made, Units::kNodes, 0);
+    bind_all(*session, inputs);
+    must(session->run());
+    const auto start = std::chrono::steady_clock::now();
+    must(session->run());
+    if (std::chrono::steady_clock::now() - start > 3 * std::chrono::nanoseconds(memory::AdaptiveLimit::kEveryNs)) break;
+  }
+  Loaded& loaded = *made;
+  const Tensors expected = Plain(runtime(), loaded.bytes()).run(inputs);
+  const uint64_t all = settled_bytes(*session_of(loaded, Units::kNodes, 0), inputs);
+  const uint64_t least = settled_bytes(*session_of(loaded, Units::kNodes, 0, false), inputs);
+  const uint64_t between = least + (all - least) / 2;
+  free_for(all * 4);
+  const auto session = session_of(loaded, Units::kNodes, limit());
+  bind_all(*session, inputs);
+  for (int i = 0; i < 3; ++i) must(session->run());
+  const uint64_t taken = number(*session, "arena_bytes");
+  ASSERT_GT(taken, between + between / 20);
+  ASSERT_EQ(number(*session, "reruns_for_memory"), 0u);
+  wait();  // so that the run looks when it begins, and then in its midst
+  std::thread neighbour([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    free_for(between);
+  });
+  const Status status = session->run();
+  neighbour.join();
+  must(status);
+  EXPECT_EQ(outputs(*session, 1), expected);
+  EXPECT_EQ(number(*session, "reruns_for_memory"), 1u);
+  EXPECT_LE(number(*session, "arena_bytes"), between + between / 20);
+  EXPECT_GT(number(*session, "barriers_for_memory"), 0u);
+}
+
+TEST_F(BudgetThatFollows, NeedsAMarginAndAMachineThatTells) {
+  Loaded loaded(convolutions());
+  const auto refused = [&](MemoryLimit limit) {
+    const auto session = loaded->make_session(loaded.plan(Units::kWhole), 0, {}, kShapesKept, std::move(limit));
+    return session ? Code::kOk : session.error().code;
+  };
+  EXPECT_EQ(refused(limit()), Code::kUnsupported) << "no meminfo";
+  free_for(1 << 30);
+  EXPECT_EQ(refused(limit(0.4)), Code::kOk);
+  for (const double margin : {-0.1, 1.0, 7.0, std::nan("")}) EXPECT_EQ(refused(limit(margin)), Code::kInvalidArgument) << margin;
+  EXPECT_EQ(refused({.bytes = 1000, .margin = 0.4}), Code::kInvalidArgument);
 }
 
 // All sizes are known before anything has run, so nothing runs that cannot end.

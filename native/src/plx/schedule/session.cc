@@ -23,6 +23,8 @@ namespace {
 constexpr int64_t kShortRunNs = 100'000;
 // How often what units take while they run may turn out to be more than planned before that is left to the loose arena.
 constexpr int kLayoutsPerShapes = 4;
+// How often a run may start over because the machine's free memory fell while it ran.
+constexpr int kStartsOver = 8;
 std::byte nothing[memory::kAlignment];  // where empty tensors lie: ONNX Runtime wants an address all the same
 
 int64_t now_ns() {
@@ -120,14 +122,16 @@ struct Session::Impl final : Executor::Work {
     }
   };
 
-  Impl(std::shared_ptr<CompiledPlan> plan, int threads_asked, size_t shapes_to_keep, uint64_t budget_bytes)
+  Impl(std::shared_ptr<CompiledPlan> plan, int threads_asked, size_t shapes_to_keep, const MemoryLimit& limit)
       : compiled(std::move(plan)),
         workers(threads_asked == 1 ? 1 : compiled->subject().threads()),
         shapes_kept(shapes_to_keep),
         runtime(compiled->subject().runtime),
         api(runtime->api()),
-        budget(std::make_shared<memory::Budget>(budget_bytes == 0 ? memory::Budget::kNone : budget_bytes)),
-        arena(std::make_unique<memory::Arena>("session", budget)) {}
+        budget(std::make_shared<memory::Budget>(limit.bytes == 0 ? memory::Budget::kNone : limit.bytes)),
+        arena(std::make_unique<memory::Arena>("session", budget)) {
+    if (limit.margin != 0) adaptive.emplace(budget, limit.margin, memory::FreeMemory(limit.root));
+  }
 
   ~Impl() {
     // Values may lie in the block: they go first.
@@ -222,9 +226,16 @@ struct Session::Impl final : Executor::Work {
       }
     }
     if (!shapes_changed) ++shape_hits;
+    if (adaptive && adaptive->look(now_ns())) limit_moved.store(true);
+    if (limit_moved.exchange(false)) fit_to_limit();
     Status status = attempt();
-    // What was refused while units ran side by side may be had by one after the other, at offsets planned for that.
     // Units are pure, so that nothing is lost by starting over.
+    for (int i = 0; i < kStartsOver && !status && limit_fell.exchange(false) && !cancelled.load(); ++i) {
+      fit_to_limit();
+      ++reruns_for_memory;
+      status = attempt();
+    }
+    // What was refused while units ran side by side may be had by one after the other, at offsets planned for that.
     if (!status && status.error().code == Code::kMemoryBudget && tighten(*active)) status = attempt();
     if (!status && kept_in_window.exchange(false)) {
       drop_block();  // which stays as long as what is kept in it
@@ -286,6 +297,29 @@ struct Session::Impl final : Executor::Work {
     return true;
   }
 
+  // Another limit: layouts that are too large for it, and those that a smaller one made, are for another time.
+  void fit_to_limit() {
+    ++limits_followed;
+    const uint64_t limit = budget->limit_bytes();
+    for (Shapes& shapes : known) {
+      if (!shapes.planned || (shapes.layout.total_bytes <= limit && shapes.tight == nullptr)) continue;
+      shapes.planned = false;
+      shapes.layouts = 0;
+      shapes.tight.reset();
+      std::fill(shapes.parted.begin(), shapes.parted.end(), 0);
+    }
+    if (budget->taken_bytes() <= limit) return;
+    give_back();
+  }
+
+  void give_back() {
+    has_run = false;
+    for (Output& output : outputs) output.value = nullptr;
+    for (ort::Value& value : owned) value.reset();
+    drop_block();
+    arena->trim();
+  }
+
   static Error was_cancelled() { return fail(Code::kRunFailed, "the run was cancelled"); }
 
   // Planned when a set of shapes comes for the second time: many come once, as in a cache that grows.
@@ -320,6 +354,10 @@ struct Session::Impl final : Executor::Work {
     if (cancelled.load(std::memory_order_relaxed)) return was_cancelled();
     Step& step = steps[index];
     const int64_t start = now_ns();
+    if (adaptive && !step.alias) {
+      if (adaptive->look(start)) limit_moved.store(true, std::memory_order_relaxed);
+      if (budget->taken_bytes() > budget->limit_bytes()) return too_much_now(step);
+    }
     Status status = step.alias ? run_alias(step) : run_unit(step);
     timings[index] = {start, now_ns(), worker};
     if (!status) return status;
@@ -327,6 +365,15 @@ struct Session::Impl final : Executor::Work {
       if (uses_left[root].fetch_sub(1, std::memory_order_acq_rel) == 1) release(root);
     }
     return {};
+  }
+
+  Status too_much_now(const Step& step) {
+    limit_fell.store(true);
+    Error error = fail(Code::kMemoryBudget, compiled->describe(step.index), " was not started: the session holds ", budget->taken_bytes(),
+                       " bytes, and its memory budget has fallen to ", budget->limit_bytes(), " with what the machine has free");
+    error.requested_bytes = budget->taken_bytes();
+    error.available_bytes = budget->limit_bytes();
+    return error;
   }
 
   // Everything that shares the root's bytes and was made for this run alone.
@@ -455,10 +502,15 @@ struct Session::Impl final : Executor::Work {
     }
     Error error = fail(Code::kMemoryBudget, compiled->describe(step.index), " needs ", wanted,
                        " bytes more, and of the session's memory budget of ", budget->limit_bytes(), " bytes ", budget->left_bytes(),
-                       " are left: raise the budget, or give smaller inputs");
+                       " are left: ", remedy());
     error.requested_bytes = wanted;
     error.available_bytes = budget->left_bytes();
     return error;
+  }
+
+  const char* remedy() const {
+    return adaptive ? "free memory on this machine, keep less of it free (the margin), or give smaller inputs"
+                    : "raise the budget, or give smaller inputs";
   }
 
   // What the unit took beside its outputs, for the next layout.
@@ -850,16 +902,16 @@ struct Session::Impl final : Executor::Work {
   // What the budget leaves beside that which kernels hold on to: on ARM some pack their weights when they first run.
   uint64_t room_for_block() {
     if (!budget->limited()) return memory::Budget::kNone;
-    if (arena->stats().live_bytes == block_bytes) return budget->limit_bytes();
+    const uint64_t limit = budget->limit_bytes();
+    if (arena->stats().live_bytes == block_bytes) return limit;
     arena->trim();
-    return budget->limit_bytes() - (arena->stats().capacity_bytes - block_bytes);
+    return limit - std::min(limit, arena->stats().capacity_bytes - block_bytes);
   }
 
   Error does_not_fit(uint64_t bytes, uint64_t room) const {
     const uint64_t kept = budget->limit_bytes() - room;
     Error error = fail(Code::kMemoryBudget, "the session's tensors take ", bytes, " bytes with one unit at a time, and its memory budget is ",
-                       budget->limit_bytes(), kept == 0 ? "" : ", of which kernels keep " + std::to_string(kept),
-                       ": raise the budget, or give smaller inputs");
+                       budget->limit_bytes(), kept == 0 ? "" : ", of which kernels keep " + std::to_string(kept), ": ", remedy());
     error.requested_bytes = bytes;
     error.available_bytes = room;
     return error;
@@ -1093,6 +1145,10 @@ struct Session::Impl final : Executor::Work {
   std::atomic<bool> took_more{false};  // a unit took more than its window, or had none
   std::atomic<bool> kept_in_window{false};
   bool gathered = false;  // the block is new, and there may be free memory beside it
+  std::optional<memory::AdaptiveLimit> adaptive;
+  std::atomic<bool> limit_moved{false};  // since layouts were fitted to it
+  std::atomic<bool> limit_fell{false};   // below what is taken
+  uint64_t limits_followed = 0;
   uint64_t reruns_for_memory = 0;
 
   std::vector<const OrtValue*> current;  // per slot
@@ -1116,14 +1172,23 @@ Session::Session(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Session::~Session() = default;
 
 Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<CompiledPlan> plan, int threads,
-                                                  std::optional<Schedule> given, size_t shapes_kept, uint64_t memory_budget_bytes) {
+                                                  std::optional<Schedule> given, size_t shapes_kept, MemoryLimit limit) {
   if (threads != 0 && threads != 1) {
     return fail(Code::kInvalidArgument, "a session runs on 1 thread or on all of the engine's (0), not on ", threads,
                 "; the engine's own number is set when it is created");
   }
   if (shapes_kept < 1) return fail(Code::kInvalidArgument, "a session keeps at least 1 set of shapes, not ", shapes_kept);
-  auto impl = std::make_unique<Impl>(std::move(plan), threads, shapes_kept, memory_budget_bytes);
+  if (!(limit.margin >= 0 && limit.margin < 1)) {
+    return fail(Code::kInvalidArgument, "a memory margin of ", limit.margin, " is not between 0 and 1: 0.4 keeps 40 % of what is free free");
+  }
+  if (limit.bytes != 0 && limit.margin != 0) {
+    return fail(Code::kInvalidArgument, "a memory budget of ", limit.bytes, " bytes and a margin of ", limit.margin, ": give the one or the other");
+  }
+  auto impl = std::make_unique<Impl>(std::move(plan), threads, shapes_kept, limit);
   Impl& m = *impl;
+  if (m.adaptive && !m.adaptive->works()) {
+    return fail(Code::kUnsupported, "the system does not say how much memory is free (MemAvailable in /proc/meminfo), so that no budget can follow it: give a number of bytes");
+  }
   m.inputs.resize(m.compiled->inputs().size());
   m.outputs.resize(m.compiled->outputs().size());
   if (auto s = m.runtime->check(m.api.CreateRunOptions(&m.run_options), "cannot make run options"); !s) return s.error();
@@ -1295,6 +1360,7 @@ std::string Session::report_json() const {
                                  {"barriers_for_memory",
                                   shapes != nullptr ? std::count(shapes->parted.begin(), shapes->parted.end(), 1) : 0},
                                  {"reruns_for_memory", m.reruns_for_memory},
+                                 {"limits_followed", m.limits_followed},
                                  {"sessions_bytes", m.compiled->sessions_bytes()},
                                  {"runtime_arena_bytes", m.runtime->arena().stats().capacity_bytes},
                                  {"runtime_arena_live_bytes", m.runtime->arena().stats().live_bytes},
@@ -1324,11 +1390,7 @@ uint64_t Session::trim() {
   Impl& m = *impl_;
   const std::lock_guard lock(m.mutex);
   const uint64_t before = m.arena->stats().capacity_bytes;
-  m.has_run = false;
-  for (Impl::Output& output : m.outputs) output.value = nullptr;
-  for (ort::Value& value : m.owned) value.reset();
-  m.drop_block();
-  m.arena->trim();
+  m.give_back();
   return before - m.arena->stats().capacity_bytes;
 }
 

@@ -16,6 +16,9 @@
 // Runs before there is a layout go one unit at a time. What is refused in the middle of a run makes the run start over,
 // one unit after the other, and only if that does not fit either it fails, with kMemoryBudget; the session stays usable.
 // Packed weights and ONNX Runtime's small blocks (names, shapes, kernels' scratch by malloc) are not in it.
+// A budget may follow what the machine has free: then that is looked at before a run and before each of its units (at most
+// every 50 ms). Layouts that fit no more, or that had been made narrower than they now need to be, are made anew before
+// the next run; if what is taken already is too much, the run in progress starts over in less.
 //
 // Cancelling. A request stops the run at its next operator, in loops' bodies and on the pool's threads too, and is over
 // with the run: the next one starts afresh. Who means one run and no other, because its time is up for example, cannot
@@ -55,6 +58,14 @@ struct TensorView {
   uint64_t size_bytes = 0;
 };
 
+// What a session may take: a number of bytes; or what the machine would have free without it, less a margin of that; or both
+// 0, no limit.
+struct MemoryLimit {
+  uint64_t bytes = 0;
+  double margin = 0;       // 0 < margin < 1: this part of what is free stays free
+  std::string root = "/";  // of the machine; another one is for tests
+};
+
 // A unit's part in the last run.
 struct UnitRun {
   int unit = 0;
@@ -69,10 +80,10 @@ struct UnitRun {
 class Session {
  public:
   // threads: 1 = everything on the calling thread; 0 = what the model's settings say. Without a schedule: the plan's
-  // order, all units wide. shapes_kept: sets of input shapes to remember, at least one. memory_budget_bytes: 0 = none.
+  // order, all units wide. shapes_kept: sets of input shapes to remember, at least one.
   static Result<std::unique_ptr<Session>> create(std::shared_ptr<CompiledPlan> plan, int threads,
                                                  std::optional<Schedule> schedule = {},
-                                                 size_t shapes_kept = kShapesKept, uint64_t memory_budget_bytes = 0);
+                                                 size_t shapes_kept = kShapesKept, MemoryLimit limit = {});
   ~Session();
 
   Status set_schedule(Schedule schedule);

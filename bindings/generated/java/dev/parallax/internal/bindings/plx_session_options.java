@@ -22,6 +22,7 @@ import static java.lang.foreign.MemoryLayout.PathElement.*;
  *     size_t schedule_bytes;
  *     size_t shapes_kept;
  *     uint64_t memory_budget_bytes;
+ *     double memory_margin;
  * }
  * }
  */
@@ -38,7 +39,8 @@ public class plx_session_options {
         Plx.C_POINTER.withName("schedule"),
         Plx.C_LONG.withName("schedule_bytes"),
         Plx.C_LONG.withName("shapes_kept"),
-        Plx.C_LONG.withName("memory_budget_bytes")
+        Plx.C_LONG.withName("memory_budget_bytes"),
+        Plx.C_DOUBLE.withName("memory_margin")
     ).withName("plx_session_options");
 
     /**
@@ -354,6 +356,50 @@ public class plx_session_options {
      */
     public static void memory_budget_bytes(MemorySegment struct, long fieldValue) {
         struct.set(memory_budget_bytes$LAYOUT, memory_budget_bytes$OFFSET, fieldValue);
+    }
+
+    private static final OfDouble memory_margin$LAYOUT = (OfDouble)$LAYOUT.select(groupElement("memory_margin"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * double memory_margin
+     * }
+     */
+    public static final OfDouble memory_margin$layout() {
+        return memory_margin$LAYOUT;
+    }
+
+    private static final long memory_margin$OFFSET = $LAYOUT.byteOffset(groupElement("memory_margin"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * double memory_margin
+     * }
+     */
+    public static final long memory_margin$offset() {
+        return memory_margin$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * double memory_margin
+     * }
+     */
+    public static double memory_margin(MemorySegment struct) {
+        return struct.get(memory_margin$LAYOUT, memory_margin$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * double memory_margin
+     * }
+     */
+    public static void memory_margin(MemorySegment struct, double fieldValue) {
+        struct.set(memory_margin$LAYOUT, memory_margin$OFFSET, fieldValue);
     }
 
     /**

@@ -19,7 +19,7 @@ import java.nio.file.Path;
  * @param cores cores this process may use
  * @param freeMemoryBytes what Linux calls MemAvailable: bytes to be had without swapping; -1 when not known
  * @param poolThreads threads a unit can have at most
- * @param memoryBudgetBytes what the session may take, as its options say; 0 = they set no budget
+ * @param memoryBudgetBytes what the session may take, as its options say; 0 = they set no fixed budget
  */
 public record DeviceState(int cores, long freeMemoryBytes, int poolThreads, long memoryBudgetBytes) {
     private static final Path MEMINFO = Path.of("/proc/meminfo");

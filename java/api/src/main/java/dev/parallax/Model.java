@@ -192,7 +192,7 @@ public final class Model implements AutoCloseable {
         Plan plan = options.plan() != null ? options.plan() : plan(options.planOptions());
         int pool = options.threads() == 0 ? engine.threads() : options.threads();
         // Outside the handle: a policy is the user's code and may do as it likes, even close this model.
-        DeviceState state = DeviceState.current(pool, options.memoryBudgetBytes());
+        DeviceState state = DeviceState.current(pool, options.fixedBudgetBytes());
         Schedule schedule = Schedule.ask(options.policy(), plan, state);
         Session.Steering steering = new Session.Steering(options.policy(), state);
         return handle.call(p -> {
@@ -229,7 +229,9 @@ public final class Model implements AutoCloseable {
         plx_session_options.schedule(struct, block);
         plx_session_options.schedule_bytes(struct, block.byteSize());
         plx_session_options.shapes_kept(struct, options.shapesKept());
-        plx_session_options.memory_budget_bytes(struct, options.memoryBudgetBytes());
+        plx_session_options.memory_budget_bytes(struct, options.fixedBudgetBytes());
+        plx_session_options.memory_margin(struct,
+                options.memoryBudget() instanceof MemoryBudget.Adaptive adaptive ? adaptive.margin() : 0);
         MemorySegment out = arena.allocate(ValueLayout.ADDRESS);
         Native.check(Plx.plx_session_create(model, plan, struct, out));
         return out.get(ValueLayout.ADDRESS, 0);

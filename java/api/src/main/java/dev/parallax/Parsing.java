@@ -49,7 +49,8 @@ final class Parsing {
                         number(o, "shape_hits"), number(o, "shape_misses"), number(o, "shape_evictions"),
                         number(o, "shapes_planned"), number(o, "sizing_ns")),
                 new RunReport.Budget(number(o, "memory_budget_bytes"), number(o, "arena_high_water_bytes"),
-                        integer(o, "barriers_for_memory"), number(o, "reruns_for_memory")),
+                        integer(o, "barriers_for_memory"), number(o, "reruns_for_memory"),
+                        number(o, "limits_followed")),
                 cache(o.getAsJsonObject("cache")), number(o, "aliases")));
     }
 

@@ -69,14 +69,15 @@ public record RunReport(long runs, List<UnitRun> units, long arenaBytes, long se
     public record Shapes(long cached, long hits, long misses, long evictions, long planned, long sizingNs) {}
 
     /**
-     * A session's memory, and the limit that {@link SessionOptions#memoryBudgetBytes()} sets to it.
+     * A session's memory, and the limit that {@link SessionOptions#memoryBudget()} sets to it.
      *
-     * @param limitBytes the limit; 0 = none
+     * @param limitBytes the limit; of an adaptive budget, what it was last; 0 = none
      * @param highWaterBytes the most that the arena ever had mapped
      * @param barriers how many the budget put into the schedule at the last run's shapes, so that less runs side by side
-     * @param reruns how often a run started over, one unit at a time
+     * @param reruns how often a run started over, in less memory
+     * @param moves how often an adaptive budget moved, and memory with it
      */
-    public record Budget(long limitBytes, long highWaterBytes, int barriers, long reruns) {}
+    public record Budget(long limitBytes, long highWaterBytes, int barriers, long reruns, long moves) {}
 
     /**
      * What {@link ModelOptions#cacheFolder()} did for the sessions of the model so far; all 0 without one.

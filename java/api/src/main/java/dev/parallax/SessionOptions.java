@@ -16,28 +16,25 @@ import java.util.Objects;
  * @param plan the plan to compile, or null
  * @param threads 0 = as many as {@link EngineInfo#threads()}; 1 = the calling thread alone; no other number
  * @param policy who decides the order of the units; {@link SequentialPolicy} by default
- * @param memoryBudgetBytes what the session's tensors and its units' temporaries may take together; 0 = no limit, the
- *     default. Less runs side by side where that keeps it; a run that cannot keep it is a {@link MemoryBudgetException},
- *     and the session stays usable. Weights, packed or not, are not counted, since sessions share them
+ * @param memoryBudget what the session's tensors and its units' temporaries may take together; {@link MemoryBudget#NONE}
+ *     by default
  * @param shapesKept sets of input shapes for which sizes and places of tensors are remembered, some 200 bytes a tensor
  *     each; the least recently used goes first, and costs its first run anew when it comes again. 16 by default
  */
 public record SessionOptions(PlanOptions planOptions, Plan plan, int threads, SchedulerPolicy policy,
-        long memoryBudgetBytes, int shapesKept) {
+        MemoryBudget memoryBudget, int shapesKept) {
     private static final int SHAPES_KEPT = 16;
 
     /** The whole graph as one unit, on the engine's threads. */
     public static final SessionOptions DEFAULT =
-            new SessionOptions(PlanOptions.DEFAULT, null, 0, SequentialPolicy.INSTANCE, 0, SHAPES_KEPT);
+            new SessionOptions(PlanOptions.DEFAULT, null, 0, SequentialPolicy.INSTANCE, MemoryBudget.NONE,
+                    SHAPES_KEPT);
 
     /** Checks the values. */
     public SessionOptions {
         Objects.requireNonNull(planOptions, "planOptions");
         Objects.requireNonNull(policy, "policy");
-        if (memoryBudgetBytes < 0) {
-            throw new ParallaxException(ErrorCode.INVALID_ARGUMENT, "a memory budget of " + memoryBudgetBytes
-                    + " bytes; give 0 for none, or a positive number");
-        }
+        Objects.requireNonNull(memoryBudget, "memoryBudget");
         if (threads != 0 && threads != 1) {
             throw new ParallaxException(ErrorCode.INVALID_ARGUMENT, "threads of a session is " + threads
                     + "; give 0 for the engine's, whose number EngineOptions.threads sets, or 1 for the caller alone");
@@ -45,6 +42,11 @@ public record SessionOptions(PlanOptions planOptions, Plan plan, int threads, Sc
         if (shapesKept < 1) {
             throw new ParallaxException(ErrorCode.INVALID_ARGUMENT, "shapesKept is " + shapesKept + "; give 1 or more");
         }
+    }
+
+    /** What policies are told: a fixed budget's bytes; 0 for none, and for one that moves, which the core keeps by itself. */
+    long fixedBudgetBytes() {
+        return memoryBudget instanceof MemoryBudget.Fixed fixed ? fixed.bytes() : 0;
     }
 
     /**
@@ -62,7 +64,7 @@ public record SessionOptions(PlanOptions planOptions, Plan plan, int threads, Sc
         private Plan plan;
         private int threads;
         private SchedulerPolicy policy = SequentialPolicy.INSTANCE;
-        private long memoryBudgetBytes;
+        private MemoryBudget memoryBudget = MemoryBudget.NONE;
         private int shapesKept = SHAPES_KEPT;
 
         private Builder() {}
@@ -123,13 +125,13 @@ public record SessionOptions(PlanOptions planOptions, Plan plan, int threads, Sc
         }
 
         /**
-         * Sets {@link SessionOptions#memoryBudgetBytes()}.
+         * Sets {@link SessionOptions#memoryBudget()}.
          *
-         * @param value bytes, or 0 for no budget
+         * @param value the budget
          * @return this
          */
-        public Builder memoryBudgetBytes(long value) {
-            memoryBudgetBytes = value;
+        public Builder memoryBudget(MemoryBudget value) {
+            memoryBudget = value;
             return this;
         }
 
@@ -150,7 +152,7 @@ public record SessionOptions(PlanOptions planOptions, Plan plan, int threads, Sc
          * @return a checked value
          */
         public SessionOptions build() {
-            return new SessionOptions(planOptions, plan, threads, policy, memoryBudgetBytes, shapesKept);
+            return new SessionOptions(planOptions, plan, threads, policy, memoryBudget, shapesKept);
         }
     }
 }

@@ -34,9 +34,13 @@ class MemoryBudgetTest {
     }
 
     private static Session session(long budget) {
+        return session(budget == 0 ? MemoryBudget.NONE : MemoryBudget.fixed(budget));
+    }
+
+    private static Session session(MemoryBudget budget) {
         return model.session(SessionOptions.builder()
                 .plan(PlanOptions.builder().units(Units.BRANCHES).rule(Rule.RELAXED).build())
-                .policy(DataflowPolicy.INSTANCE).memoryBudgetBytes(budget).build());
+                .policy(DataflowPolicy.INSTANCE).memoryBudget(budget).build());
     }
 
     private static float[] run(Session session, int runs) {
@@ -82,6 +86,35 @@ class MemoryBudgetTest {
         }
         try (Session session = session(unlimited)) {
             assertArrayEquals(expected, run(session, 1));
+        }
+    }
+
+    @Test
+    void oneThatIsNoneIsRefused() {
+        for (long bytes : new long[] {0, -1, Long.MIN_VALUE}) {
+            assertThrows(ParallaxException.class, () -> MemoryBudget.fixed(bytes));
+        }
+        for (double margin : new double[] {0, -0.1, 1, Double.NaN, Double.POSITIVE_INFINITY}) {
+            ParallaxException e = assertThrows(ParallaxException.class, () -> MemoryBudget.adaptive(margin));
+            assertEquals(ErrorCode.INVALID_ARGUMENT, e.code());
+            assertTrue(e.getMessage().contains(String.valueOf(margin)), e::getMessage);
+        }
+        assertEquals(MemoryBudget.adaptive(0.4), MemoryBudget.adaptive());
+        assertThrows(NullPointerException.class, () -> session((MemoryBudget) null));
+    }
+
+    @Test
+    void oneThatFollowsTheMachineIsMostOfWhatIsFree() {
+        long free = DeviceState.current(1).freeMemoryBytes();
+        try (Session most = session(MemoryBudget.adaptive(0.1)); Session few = session(MemoryBudget.adaptive(0.9))) {
+            assertArrayEquals(expected, run(most, 4));
+            assertArrayEquals(expected, run(few, 4));
+            RunReport.Budget budget = most.report().budget();
+            assertTrue(budget.limitBytes() > 0 && budget.limitBytes() <= free, budget::toString);
+            // Control groups may leave less than the machine has, but to both.
+            double ratio = (double) few.report().budget().limitBytes() / budget.limitBytes();
+            assertTrue(ratio > 0.06 && ratio < 0.2, () -> ratio + " is not about a ninth");
+            assertEquals(0, budget.barriers());
         }
     }
 

@@ -68,7 +68,7 @@ class PolicyTest {
 
     private static Session session(SchedulerPolicy policy, long budget) {
         return model.session(SessionOptions.builder().plan(relaxed(Units.BRANCHES)).policy(policy)
-                .memoryBudgetBytes(budget).build());
+                .memoryBudget(budget == 0 ? MemoryBudget.NONE : MemoryBudget.fixed(budget)).build());
     }
 
     /** Starts units together as far as the plan's estimates of them fit; a session's own budget is another matter. */

@@ -125,9 +125,20 @@ final class DoctorCommand implements Callable<Integer> {
         Optional<Double> pressure = machine.pressure("memory");
         found("Memory", "pressure (PSI)", pressure.map(p -> p + " % of the last 10 s waiting for memory")
                 .orElse("not offered by this kernel"));
+        found("Memory", "an adaptive budget follows", followed(pressure.isPresent()));
         if (pressure.isEmpty()) {
             useful.add("memory pressure is not offered: add psi=1 to the kernel's command line");
         }
+    }
+
+    /** What {@code --memory-budget adaptive} goes by here: board kernels often have neither control groups nor PSI. */
+    private String followed(boolean pressure) {
+        if (machine.memory("MemAvailable").isEmpty()) {
+            return "nothing: this kernel does not tell MemAvailable; give bytes instead";
+        }
+        boolean limited = machine.memoryLimit().isPresent();
+        return "MemAvailable" + (limited ? ", the control group's limit" : "") + (pressure ? ", pressure" : "")
+                + (limited || pressure ? "" : " alone: no control group limits memory, and there is no PSI");
     }
 
     private void engine() {

@@ -199,7 +199,7 @@ final class MemoryCommand implements Callable<Integer> {
         ours.set(0, "memory");
         ours.addAll(List.of("--fresh", "--units", ModelArguments.UnitsConverter.text(units), "--policy",
                 ModelArguments.PolicyConverter.text(model.policy), "--memory-budget",
-                String.valueOf(model.memoryBudget)));
+                ModelArguments.BudgetConverter.text(model.memoryBudget)));
         if (model.cache != null) {
             ours.addAll(List.of("--cache", model.cache.toString()));
         }

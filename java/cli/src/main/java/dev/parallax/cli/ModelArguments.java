@@ -1,8 +1,10 @@
 package dev.parallax.cli;
 
 import dev.parallax.DataflowPolicy;
+import dev.parallax.MemoryBudget;
 import dev.parallax.ModelOptions;
 import dev.parallax.PaperPolicy;
+import dev.parallax.ParallaxException;
 import dev.parallax.PlanOptions;
 import dev.parallax.SchedulerPolicy;
 import dev.parallax.SequentialPolicy;
@@ -24,12 +26,13 @@ final class ModelArguments extends ModelInput {
                     + "critical path first.")
     SchedulerPolicy policy;
 
-    @Option(names = "--memory-budget", paramLabel = "BYTES", defaultValue = "0",
-            description = "What the model's tensors and its units' temporaries may take together, such as 50000000 or "
-                    + "50M; 0 is no limit (default). Less runs side by side where that keeps it. Weights are not "
-                    + "counted.",
-            converter = BytesConverter.class)
-    long memoryBudget;
+    @Option(names = "--memory-budget", paramLabel = "BUDGET", defaultValue = "0",
+            description = "What the model's tensors and its units' temporaries may take together: bytes, such as "
+                    + "50000000 or 50M; adaptive, all but 40 %% of what the machine has free, as it changes; "
+                    + "adaptive:0.3 for another margin; 0 is no limit (default). Less runs side by side where that "
+                    + "keeps it. Weights are not counted.",
+            converter = BudgetConverter.class)
+    MemoryBudget memoryBudget;
 
     @Option(names = "--cache", paramLabel = "DIR",
             description = "Keep packed weights in this folder, from which later runs map them: faster to load, and "
@@ -47,7 +50,7 @@ final class ModelArguments extends ModelInput {
 
     /** Session options of these arguments for a plan. */
     SessionOptions session(PlanOptions plan) {
-        return SessionOptions.builder().plan(plan).policy(policy).memoryBudgetBytes(memoryBudget).build();
+        return SessionOptions.builder().plan(plan).policy(policy).memoryBudget(memoryBudget).build();
     }
 
     /** Writes the trace of a session's last run, if one is wanted. */
@@ -90,23 +93,37 @@ final class ModelArguments extends ModelInput {
         }
     }
 
-    /** Bytes with an optional K, M or G: powers of 1000, as board makers count. */
-    static final class BytesConverter implements ITypeConverter<Long> {
+    /** Bytes with an optional K, M or G, which are powers of 1000, as board makers count; adaptive, or adaptive:MARGIN. */
+    static final class BudgetConverter implements ITypeConverter<MemoryBudget> {
+        private static final String ADAPTIVE = "adaptive";
+
         @Override
-        public Long convert(String text) {
+        public MemoryBudget convert(String text) {
             try {
+                if (text.equals(ADAPTIVE)) {
+                    return MemoryBudget.adaptive();
+                }
+                if (text.startsWith(ADAPTIVE + ":")) {
+                    return MemoryBudget.adaptive(Double.parseDouble(text.substring(ADAPTIVE.length() + 1)));
+                }
                 char last = text.isEmpty() ? '0' : Character.toUpperCase(text.charAt(text.length() - 1));
                 long unit = last == 'K' ? 1_000L : last == 'M' ? 1_000_000L : last == 'G' ? 1_000_000_000L : 1;
                 String digits = unit == 1 ? text : text.substring(0, text.length() - 1);
                 long bytes = Math.multiplyExact(Long.parseLong(digits), unit);
-                if (bytes >= 0) {
-                    return bytes;
-                }
-            } catch (ArithmeticException | NumberFormatException e) {
-                // said below
+                return bytes == 0 ? MemoryBudget.NONE : MemoryBudget.fixed(bytes);
+            } catch (ArithmeticException | NumberFormatException | ParallaxException e) {
+                throw new BadInputException("--memory-budget " + text + " is no budget; give bytes, such as 50000000, "
+                        + "50M or 1G, or adaptive, or adaptive:0.3 with a margin above 0 and below 1", e);
             }
-            throw new BadInputException("--memory-budget " + text
-                    + " is no number of bytes; give one such as 50000000, 50M or 1G");
+        }
+
+        /** What {@link #convert} takes back. */
+        static String text(MemoryBudget budget) {
+            return switch (budget) {
+                case MemoryBudget.None _ -> "0";
+                case MemoryBudget.Fixed fixed -> String.valueOf(fixed.bytes());
+                case MemoryBudget.Adaptive adaptive -> ADAPTIVE + ":" + adaptive.margin();
+            };
         }
     }
 }

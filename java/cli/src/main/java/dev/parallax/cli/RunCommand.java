@@ -4,6 +4,7 @@ import com.google.gson.JsonArray;
 import com.google.gson.JsonObject;
 import dev.parallax.ElementType;
 import dev.parallax.Engine;
+import dev.parallax.MemoryBudget;
 import dev.parallax.Model;
 import dev.parallax.RunReport;
 import dev.parallax.Session;
@@ -87,12 +88,13 @@ final class RunCommand implements Callable<Integer> {
         console.out().println("Time: " + Text.nanos(first) + " for the first run" + median + ", "
                 + Text.count(threads, "thread"));
         Runs.printReport(console.out(), session, SHOWN_UNITS, threads);
-        if (model.memoryBudget > 0) {
+        if (model.memoryBudget != MemoryBudget.NONE) {
             RunReport.Budget budget = session.report().budget();
             console.out().println("Memory budget: " + Text.bytes(budget.highWaterBytes()) + " at most of "
                     + Text.bytes(budget.limitBytes())
                     + (budget.barriers() == 0 ? "" : ", kept by " + Text.count(budget.barriers(), "barrier"))
-                    + (budget.reruns() == 0 ? "" : "; started over " + Text.count(budget.reruns(), "time")));
+                    + (budget.reruns() == 0 ? "" : "; started over " + Text.count(budget.reruns(), "time"))
+                    + (budget.moves() == 0 ? "" : "; moved " + Text.count(budget.moves(), "time")));
         }
         if (model.cache != null) {
             RunReport.Cache cache = session.report().cache();

@@ -146,9 +146,15 @@ class CommandsTest {
         Plx all = Plx.run("compare", diamond(), "--shape", "x=3x4", "--trace", trace);
         assertEquals(2, all.status(), all::toString);
         assertTrue(all.err().contains("name it with --units"), all::toString);
-        Plx nonsense = Plx.run("run", diamond(), "--memory-budget", "much");
-        assertEquals(2, nonsense.status(), nonsense::toString);
-        assertTrue(nonsense.err().contains("is no number of bytes"), nonsense::toString);
+        for (String nonsense : List.of("much", "-5", "", "5X", "adaptive:", "adaptive:1.5", "adaptive:x", "9999999999G")) {
+            Plx refused = Plx.run("run", diamond(), "--memory-budget", nonsense);
+            assertTrue(refused.isOneLineError("--memory-budget " + nonsense + " is no budget"), refused::toString);
+        }
+        for (String adaptive : List.of("adaptive", "adaptive:0.3")) {
+            Plx follows = Plx.run("run", diamond(), "--runs", 3, "--memory-budget", adaptive);
+            assertEquals(0, follows.status(), follows::toString);
+            assertTrue(follows.out().contains("Memory budget: "), follows::toString);
+        }
     }
 
     @Test

@@ -162,9 +162,22 @@ class MachineTest {
         assertTrue(text.contains("install ocl-icd-libopencl1"), text);
         assertTrue(text.contains("install libvulkan1 and mesa-vulkan-drivers"), text);
         assertTrue(text.contains("add psi=1"), text);
+        assertTrue(text.matches("(?s).*an adaptive budget follows +MemAvailable alone: no control group.*"), text);
         String written = Files.readString(json);
         assertTrue(written.contains("\"Cores\"") && written.contains("Cortex-A55") && written.contains("\"needed\""),
                 written);
+    }
+
+    @Test
+    void theDoctorTellsWhatAnAdaptiveBudgetFollows() throws IOException {
+        assertTrue(doctor().matches("(?s).*an adaptive budget follows +nothing: .*"), "there is no meminfo");
+        file("proc/meminfo", "MemTotal: 8000000 kB\nMemAvailable: 7000000 kB\n");
+        file("proc/pressure/memory", "some avg10=1.50 avg60=0.00 avg300=0.00 total=0\n");
+        assertTrue(doctor().matches("(?s).*an adaptive budget follows +MemAvailable, pressure\n.*"), doctor());
+        file("proc/self/mountinfo", "30 23 0:26 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw\n");
+        file("proc/self/cgroup", "0::/a\n");
+        file("sys/fs/cgroup/a/memory.max", "100000000\n");
+        assertTrue(doctor().matches("(?s).*follows +MemAvailable, the control group's limit, pressure\n.*"), doctor());
     }
 
     private String doctor(String... args) {

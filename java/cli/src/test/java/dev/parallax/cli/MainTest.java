@@ -18,8 +18,8 @@ class MainTest {
     Path folder;
 
     @ParameterizedTest
-    @ValueSource(strings = {"--help", "demo --help", "plan --help", "run --help", "compare --help", "bench --help",
-            "doctor --help", "zoo --help", "zoo list --help", "zoo fill --help", "test --help",
+    @ValueSource(strings = {"--help", "demo --help", "plan --help", "run --help", "compare --help", "memory --help",
+            "bench --help", "doctor --help", "zoo --help", "zoo list --help", "zoo fill --help", "test --help",
             "fuzz --help"})
     void helpIsEverywhere(String line) {
         Plx plx = Plx.run((Object[]) line.split(" "));
