@@ -39,3 +39,16 @@ run_bench() {
   exec "$JAVA_HOME/bin/java" "${flags[@]}" -cp "$root/bench/target/classes:$(<"$root/bench/target/classpath")" \
     "dev.parallax.bench.$1" --root "$root" "${@:2}"
 }
+
+# plx-run, and the ONNX Runtime that it opens, are no part of the jar.
+build_runner() {
+  set_up "${run_tools[@]}"
+  mkdir -p "$root/target"
+  (
+    flock 9
+    quietly "$root/target/runner-ort.log" maven -pl native dependency:unpack@ort || exit 2
+    cd "$root/native"
+    quietly "$root/target/runner-configure.log" cmake --preset release || exit 2
+    quietly "$root/target/runner-build.log" cmake --build --preset release --target plx-run || exit 2
+  ) 9>"$root/target/lock"
+}

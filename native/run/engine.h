@@ -15,6 +15,14 @@ struct Failure : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+// A memory budget that cannot be kept; plx-run says what it measured all the same, and exits with 3.
+struct OverBudget : Failure {
+  OverBudget(const std::string& message, uint64_t requested, uint64_t available)
+      : Failure(message), requested_bytes(requested), available_bytes(available) {}
+  uint64_t requested_bytes;
+  uint64_t available_bytes;
+};
+
 struct Options {
   std::string model;
   std::string ort_library;

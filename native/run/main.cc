@@ -18,6 +18,8 @@ double now_ms() {
   return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
+constexpr int kOverBudget = 3;
+
 struct Arguments {
   plx::run::Options engine_options;
   std::string engine = "parallax";
@@ -46,29 +48,40 @@ nlohmann::json measure(const Arguments& arguments) {
   engine->prepare(inputs);
   const double ready = now_ms();
   const uint64_t anon_ready = plx::process_memory().rss_anon;
+  plx::run::Watch running;
   std::vector<double> times;
-  for (int run = 0; run < arguments.warm_ups + arguments.runs; ++run) {
-    const double begin = now_ms();
-    engine->run();
-    if (run >= arguments.warm_ups) times.push_back(now_ms() - begin);
+  nlohmann::json refused;
+  try {
+    for (int run = 0; run < arguments.warm_ups + arguments.runs; ++run) {
+      const double begin = now_ms();
+      engine->run();
+      if (run >= arguments.warm_ups) times.push_back(now_ms() - begin);
+    }
+  } catch (const plx::run::OverBudget& over) {
+    refused = {{"requested_bytes", over.requested_bytes}, {"available_bytes", over.available_bytes}, {"message", over.what()}};
+    times.clear();
   }
   const plx::ProcessMemory after = plx::process_memory();
   watch.stop();
+  running.stop();
   std::sort(times.begin(), times.end());
-  char digest[17];
-  std::snprintf(digest, sizeof digest, "%016llx", static_cast<unsigned long long>(engine->digest()));
+  char digest[17] = "";
+  if (refused.is_null()) std::snprintf(digest, sizeof digest, "%016llx", static_cast<unsigned long long>(engine->digest()));
   return {{"model", arguments.engine_options.model},
           {"engine", arguments.engine},
           {"units", arguments.engine == "ort" ? "" : arguments.engine_options.units},
           {"threads", arguments.engine_options.threads},
           {"runs", arguments.runs},
           {"ready_ms", ready - start},
-          {"median_ms", times[times.size() / 2]},
+          {"median_ms", times.empty() ? nlohmann::json() : nlohmann::json(times[times.size() / 2])},
+          {"refused", refused},
           {"vm_hwm_bytes", after.vm_hwm},
           {"rss_anon_before_bytes", anon_before},
           {"rss_anon_ready_bytes", anon_ready},
           {"rss_anon_bytes", after.rss_anon},
           {"rss_anon_peak_bytes", std::max(watch.most_anon(), after.rss_anon)},
+          // What running added, at its peak, to what loading the model had left: bytes that a budget is about.
+          {"rss_anon_growth_bytes", std::max(running.most_anon(), anon_ready) - anon_ready},
           {"rss_file_bytes", after.rss_file},
           {"rss_file_peak_bytes", std::max(watch.most_file(), after.rss_file)},
           {"outputs_digest", digest},
@@ -81,6 +94,7 @@ int main(int argc, char** argv) {
   Arguments arguments;
   CLI::App app{"Runs a model on Parallax or on plain ONNX Runtime, without a JVM, and prints as JSON how long that took and\n"
                "how much memory: VmHWM, RssAnon (its peak looked at every millisecond), and what the arenas held.", "plx-run"};
+  app.footer("Exit status: 0 all is well, 2 it could not be run, 3 the memory budget cannot be kept.");
   plx::run::Options& options = arguments.engine_options;
   app.add_option("MODEL", options.model, "An ONNX file")->required();
   app.add_option("--engine", arguments.engine, "parallax or ort")->check(CLI::IsMember({"parallax", "ort"}))->capture_default_str();
@@ -104,8 +118,10 @@ int main(int argc, char** argv) {
     return status == 0 ? 0 : 2;
   }
   try {
-    std::puts(measure(arguments).dump(2).c_str());
-    return std::fflush(stdout) == 0 ? 0 : 2;
+    const nlohmann::json measured = measure(arguments);
+    std::puts(measured.dump(2).c_str());
+    if (std::fflush(stdout) != 0) return 2;
+    return measured["refused"].is_null() ? 0 : kOverBudget;
   } catch (const plx::run::Failure& failure) {
     std::fprintf(stderr, "plx-run: %s\n", failure.what());
   } catch (const std::bad_alloc&) {

@@ -12,7 +12,10 @@ namespace {
 void must(plx_status* status) {
   if (status == nullptr) return;
   const std::string text = plx_status_message(status);
+  const int32_t code = plx_status_code(status);
+  const OverBudget over(text, plx_status_requested_bytes(status), plx_status_available_bytes(status));
   plx_status_release(status);
+  if (code == PLX_MEMORY_BUDGET) throw over;
   throw Failure(text);
 }
 

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <random>
 
 #include "plx/graph/onnx_builder_testing.h"
 
@@ -84,6 +85,57 @@ TEST_F(PlxRun, CountsWhatLinuxCounts) {
     EXPECT_LE(measurement["vm_hwm_bytes"].get<uint64_t>(), (uint64_t{32} << 20) + measurement["rss_anon_peak_bytes"].get<uint64_t>() +
                                                                measurement["rss_file_peak_bytes"].get<uint64_t>());
   }
+}
+
+// Six branches of products, with tensors of 128 KB: the less there is, the less runs side by side.
+TEST_F(PlxRun, KeepsABudgetAsTheSystemCountsOrRefusesIt) {
+  Model m;
+  std::vector<float> weights(128 * 128);
+  for (size_t i = 0; i < weights.size(); ++i) weights[i] = static_cast<float>(i % 13) * 0.01f - 0.06f;
+  m.input("x", kFloat, {"n", 128}).initializer("w", tensor<float>({128, 128}, weights)).output("y", kFloat, {"n", 128});
+  Names ends;
+  for (int branch = 0; branch < 6; ++branch) {
+    std::string from = "x";
+    for (int i = 0; i < 4; ++i) {
+      const std::string name = "b" + std::to_string(branch) + "_" + std::to_string(i);
+      m.node(i % 2 == 0 ? "MatMul" : "Tanh", i % 2 == 0 ? Names{from, "w"} : Names{from}, {name});
+      from = name;
+    }
+    ends.push_back(from);
+  }
+  m.node("Sum", ends, {"y"});
+  std::ofstream(model_, std::ios::binary) << m.bytes();
+
+  const bool emulated = std::string(PLX_RUN_COMMAND).find(' ') != std::string::npos;  // the emulator's own memory grows, too
+  std::mt19937 random(1);
+  int kept = 0;
+  int refused = 0;
+  for (int i = 0; i < (emulated ? 6 : 24); ++i) {
+    const std::string units = std::vector<std::string>{"whole", "branches", "nodes"}[random() % 3];
+    const uint64_t rows = 256 + random() % 4096;
+    const uint64_t budget = (random() % 16 + 1) * rows * 128 * 4 / 2 + (200 << 10);
+    const std::string common = "--shape x=" + std::to_string(rows) + "x128";
+    const Outcome outcome = plx_run(model_ + " --threads 2 --runs 3 --warm-ups 2 " + common + " --units " + units + " --memory-budget " +
+                                    std::to_string(budget));
+    ASSERT_TRUE(outcome.status == 0 || outcome.status == 3) << outcome.out;
+    const auto measured = nlohmann::json::parse(outcome.out);
+    SCOPED_TRACE(outcome.out);
+    if (!emulated) {
+      EXPECT_LE(measured["rss_anon_growth_bytes"].get<uint64_t>(), budget);
+    }
+    EXPECT_LE(measured["session"]["arena_high_water_bytes"].get<uint64_t>() + measured["session"]["outside_bytes"].get<uint64_t>(),
+              std::max(budget, measured["session"]["outside_bytes"].get<uint64_t>()));
+    if (outcome.status == 0) {
+      ++kept;
+      EXPECT_EQ(measured["outputs_digest"], this->measured("--engine ort " + common)["outputs_digest"]);
+    } else {
+      ++refused;
+      EXPECT_GT(measured["refused"]["requested_bytes"].get<uint64_t>(), measured["refused"]["available_bytes"].get<uint64_t>());
+      EXPECT_LT(measured["refused"]["available_bytes"].get<uint64_t>(), budget);
+    }
+  }
+  EXPECT_GT(kept, 0);
+  EXPECT_GT(refused, 0);
 }
 
 TEST_F(PlxRun, SaysWhatIsWrong) {

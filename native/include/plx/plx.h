@@ -288,8 +288,8 @@ typedef struct plx_session_options {
   size_t schedule_bytes;
   /* Sets of input shapes whose memory plans are kept, the least recently used goes first; 0 = 16. */
   size_t shapes_kept;
-  /* What the session's tensors and its units' temporaries may take together, in bytes of mapped memory; 0 = no limit.
-   * Less runs side by side where that is needed to keep it; a run that cannot keep it at all is PLX_MEMORY_BUDGET, and the
+  /* What the session may add to what the process takes, in bytes; 0 = no limit: its tensors and its units' temporaries, and
+   * some 190 KB and 1.5 KB a unit for what ONNX Runtime takes by malloc. Less runs side by side where that is needed to keep it; a run that cannot keep it at all is PLX_MEMORY_BUDGET, and the
    * session stays usable. Weights, packed or not, are not counted: sessions share them. */
   uint64_t memory_budget_bytes;
   /* In place of a number: the budget is what the session has taken and all but this part of what the machine has free, by
@@ -345,7 +345,7 @@ PLX_API plx_status* plx_session_output_value(plx_session* session, size_t index,
  * {"runs":3,"units":[{"unit":0,"device":"cpu","threads":2,"worker":0,"start_ns":0,"end_ns":10,"bytes":64,
  *                     "memory_bytes":0}],
  *  "arena_bytes":..,"arena_high_water_bytes":..,"memory_budget_bytes":0,"barriers_for_memory":0,"reruns_for_memory":0,
- *  "limits_followed":0,"sessions_bytes":..,"runtime_arena_bytes":..,"runtime_arena_live_bytes":..,
+ *  "outside_bytes":0,"limits_followed":0,"sessions_bytes":..,"runtime_arena_bytes":..,"runtime_arena_live_bytes":..,
  *  "cache":{"loaded":0,"stored":0,"bytes":0,"problem":""},
  *  "planned_bytes":..,"one_buffer_per_tensor_bytes":..,"lower_bound_bytes":..,"aliases":3,
  *  "shapes_cached":1,"shape_hits":2,"shape_misses":1,"shape_evictions":0,"shapes_planned":1,"sizing_ns":90000}
@@ -353,7 +353,7 @@ PLX_API plx_status* plx_session_output_value(plx_session* session, size_t index,
  * runtime_arena_bytes what all sessions of the engine have mapped together outside of runs. A unit's memory_bytes is what
  * ONNX Runtime took for it at most while it ran, outputs without a planned place included. barriers_for_memory is how many
  * the budget put into the schedule at the last run's shapes, reruns_for_memory how often a run started over in less memory,
- * limits_followed how often layouts were fitted to another limit (memory_margin). cache: units of the model's sessions
+ * outside_bytes what of the budget is set aside for what ONNX Runtime takes by malloc, limits_followed how often layouts were fitted to another limit (memory_margin). cache: units of the model's sessions
  * whose file in the cache folder was there, or was written, the bytes of these files, and why the last that could not be
  * written was not. Of all runs so far, shape_hits began at input shapes that were known and shape_misses did not;
  * sizing_ns is what shapes cost beside the runs: looking them up, recording, planning and placing them. */

@@ -15,6 +15,13 @@ bool Budget::take(uint64_t bytes) noexcept {
   return true;
 }
 
+void Budget::set_aside(uint64_t bytes) noexcept {
+  const uint64_t taken = taken_bytes_ += bytes;
+  uint64_t most = high_water_bytes_;
+  while (most < taken && !high_water_bytes_.compare_exchange_weak(most, taken)) {
+  }
+}
+
 void Budget::give(uint64_t bytes) noexcept { taken_bytes_ -= bytes; }
 
 AdaptiveLimit::AdaptiveLimit(std::shared_ptr<Budget> budget, double margin, FreeMemory source)

@@ -23,6 +23,8 @@ class Budget {
   bool take(uint64_t bytes) noexcept;
   void give(uint64_t bytes) noexcept;
 
+  // Taken for good, even if that is more than the limit: what is not to be had by arenas.
+  void set_aside(uint64_t bytes) noexcept;
   // What is taken already stays taken, even if that is more.
   void set_limit(uint64_t bytes) noexcept { limit_bytes_ = bytes; }
 

@@ -28,6 +28,19 @@ TEST(Budget, CountsToItsLimitAndNoFurther) {
   EXPECT_EQ(budget.high_water_bytes(), 100u);
 }
 
+TEST(Budget, LeavesWhatIsSetAside) {
+  Budget budget(100);
+  budget.set_aside(30);
+  EXPECT_EQ(budget.left_bytes(), 70u);
+  EXPECT_FALSE(budget.take(71));
+  EXPECT_TRUE(budget.take(70));
+  EXPECT_EQ(budget.high_water_bytes(), 100u);
+  budget.set_aside(50);
+  EXPECT_EQ(budget.left_bytes(), 0u);
+  budget.give(70);
+  EXPECT_EQ(budget.left_bytes(), 20u);
+}
+
 TEST(Budget, WithoutALimitOnlyCounts) {
   Budget budget;
   EXPECT_FALSE(budget.limited());

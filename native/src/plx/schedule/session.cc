@@ -131,6 +131,9 @@ struct Session::Impl final : Executor::Work {
         budget(std::make_shared<memory::Budget>(limit.bytes == 0 ? memory::Budget::kNone : limit.bytes)),
         arena(std::make_unique<memory::Arena>("session", budget)) {
     if (limit.margin != 0) adaptive.emplace(budget, limit.margin, memory::FreeMemory(limit.root));
+    if (!budget->limited()) return;
+    outside = kOutsideBytes + kOutsideBytesPerUnit * compiled->units().size();
+    budget->set_aside(outside);
   }
 
   ~Impl() {
@@ -302,7 +305,7 @@ struct Session::Impl final : Executor::Work {
     ++limits_followed;
     const uint64_t limit = budget->limit_bytes();
     for (Shapes& shapes : known) {
-      if (!shapes.planned || (shapes.layout.total_bytes <= limit && shapes.tight == nullptr)) continue;
+      if (!shapes.planned || (shapes.layout.total_bytes + outside <= limit && shapes.tight == nullptr)) continue;
       shapes.planned = false;
       shapes.layouts = 0;
       shapes.tight.reset();
@@ -903,15 +906,17 @@ struct Session::Impl final : Executor::Work {
   uint64_t room_for_block() {
     if (!budget->limited()) return memory::Budget::kNone;
     const uint64_t limit = budget->limit_bytes();
-    if (arena->stats().live_bytes == block_bytes) return limit;
-    arena->trim();
-    return limit - std::min(limit, arena->stats().capacity_bytes - block_bytes);
+    uint64_t others = outside;
+    if (arena->stats().live_bytes != block_bytes) {
+      arena->trim();
+      others += arena->stats().capacity_bytes - block_bytes;
+    }
+    return limit - std::min(limit, others);
   }
 
   Error does_not_fit(uint64_t bytes, uint64_t room) const {
-    const uint64_t kept = budget->limit_bytes() - room;
-    Error error = fail(Code::kMemoryBudget, "the session's tensors take ", bytes, " bytes with one unit at a time, and its memory budget is ",
-                       budget->limit_bytes(), kept == 0 ? "" : ", of which kernels keep " + std::to_string(kept), ": ", remedy());
+    Error error = fail(Code::kMemoryBudget, "the session's tensors take ", bytes, " bytes with one unit at a time, and of its memory budget of ",
+                       budget->limit_bytes(), " bytes ", room, " are left beside ONNX Runtime's own blocks: ", remedy());
     error.requested_bytes = bytes;
     error.available_bytes = room;
     return error;
@@ -1145,6 +1150,7 @@ struct Session::Impl final : Executor::Work {
   std::atomic<bool> took_more{false};  // a unit took more than its window, or had none
   std::atomic<bool> kept_in_window{false};
   bool gathered = false;  // the block is new, and there may be free memory beside it
+  uint64_t outside = 0;  // of the budget: set aside for what ONNX Runtime takes by malloc
   std::optional<memory::AdaptiveLimit> adaptive;
   std::atomic<bool> limit_moved{false};  // since layouts were fitted to it
   std::atomic<bool> limit_fell{false};   // below what is taken
@@ -1355,8 +1361,9 @@ std::string Session::report_json() const {
                                  {"units", std::move(units)},
                                  {"aliases", aliases},
                                  {"arena_bytes", m.arena->stats().capacity_bytes},
-                                 {"arena_high_water_bytes", m.budget->high_water_bytes()},
+                                 {"arena_high_water_bytes", m.budget->high_water_bytes() - m.outside},
                                  {"memory_budget_bytes", m.budget->limited() ? m.budget->limit_bytes() : 0},
+                                 {"outside_bytes", m.outside},
                                  {"barriers_for_memory",
                                   shapes != nullptr ? std::count(shapes->parted.begin(), shapes->parted.end(), 1) : 0},
                                  {"reruns_for_memory", m.reruns_for_memory},

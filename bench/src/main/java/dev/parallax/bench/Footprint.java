@@ -1,12 +1,10 @@
 package dev.parallax.bench;
 
 import com.google.gson.JsonObject;
-import com.google.gson.JsonParser;
 import dev.parallax.Parallax;
 import dev.parallax.Versions;
 import dev.parallax.bench.FootprintResult.Engine;
 import java.io.IOException;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Instant;
@@ -79,11 +77,10 @@ final class Footprint implements Callable<Integer> {
             throw new Commands.BadInput("--check takes --rounds " + FEWEST_ROUNDS + " or more, not " + rounds);
         }
         List<Path> models = LoadTime.models(folder != null ? folder : root.resolve("target/zoo"), only);
-        Path program = root.resolve("native/target/cmake/release/run/plx-run");
-        Path library = onnxRuntime(root.resolve("native/target/ort"));
         Instant start = Instant.now();
         Versions versions = Parallax.version();
         Host host = Host.of(Path.of("/"));
+        PlxRun program = new PlxRun(root, host.cores());
         List<FootprintResult> results = new ArrayList<>();
         for (Path model : models) {
             String name = LoadTime.name(model);
@@ -91,12 +88,12 @@ final class Footprint implements Callable<Integer> {
             Map<Engine, List<FootprintResult.Sample>> samples = new EnumMap<>(Engine.class);
             Engine[] engines = Engine.values();
             try (Cache cache = new Cache(root.resolve("target/footprint-cache"))) {
-                run(program, library, model, Engine.CACHED, cache, host.cores());  // writes the files
+                run(program, model, Engine.CACHED, cache);  // writes the files
                 for (int round = 0; round < rounds; round++) {
                     for (int i = 0; i < engines.length; i++) {
                         Engine engine = engines[(round + i) % engines.length];
                         samples.computeIfAbsent(engine, e -> new ArrayList<>())
-                                .add(run(program, library, model, engine, cache, host.cores()));
+                                .add(run(program, model, engine, cache));
                     }
                 }
             }
@@ -121,20 +118,6 @@ final class Footprint implements Callable<Integer> {
         return check && !misses.isEmpty() ? Commands.MISSED : 0;
     }
 
-    private static Path onnxRuntime(Path unpacked) throws IOException {
-        String platform = System.getProperty("os.arch").equals("aarch64") ? "linux-aarch64" : "linux-x64";
-        if (Files.isDirectory(unpacked)) {
-            try (Stream<Path> files = Files.walk(unpacked)) {
-                var found = files.filter(file -> file.endsWith(Path.of(platform, "libonnxruntime.so"))).findFirst();
-                if (found.isPresent()) {
-                    return found.get();
-                }
-            }
-        }
-        throw new Commands.BadInput("there is no ONNX Runtime for " + platform + " in " + unpacked
-                + "; bench/footprint unpacks it");
-    }
-
     /** A folder for packed weights, which is gone with the object. */
     private record Cache(Path folder) implements AutoCloseable {
         @Override
@@ -150,28 +133,15 @@ final class Footprint implements Callable<Integer> {
         }
     }
 
-    private FootprintResult.Sample run(Path program, Path library, Path model, Engine engine, Cache cache, int threads)
-            throws IOException {
-        List<String> command = new ArrayList<>(List.of(program.toString(), model.toString(), "--ort-library",
-                library.toString(), "--threads", String.valueOf(threads), "--runs", String.valueOf(runs)));
-        command.addAll(switch (engine) {
+    private FootprintResult.Sample run(PlxRun program, Path model, Engine engine, Cache cache) throws IOException {
+        List<String> arguments = new ArrayList<>(List.of("--runs", String.valueOf(runs)));
+        arguments.addAll(switch (engine) {
             case ORT -> List.of("--engine", "ort");
             case WHOLE -> List.of("--units", "whole");
             case BRANCHES -> List.of("--units", "branches");
             case CACHED -> List.of("--units", "branches", "--cache", cache.folder().toString());
         });
-        Process process = new ProcessBuilder(command).redirectError(ProcessBuilder.Redirect.INHERIT).start();
-        String output = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
-        try {
-            if (process.waitFor() != 0) {
-                throw new IOException(String.join(" ", command) + " failed, see above");
-            }
-        } catch (InterruptedException e) {
-            process.destroy();
-            Thread.currentThread().interrupt();
-            throw new IOException("interrupted", e);
-        }
-        return sample(JsonParser.parseString(output).getAsJsonObject());
+        return sample(program.run(model, arguments));
     }
 
     static FootprintResult.Sample sample(JsonObject measured) {

@@ -1,9 +1,10 @@
 package dev.parallax;
 
 /**
- * What a {@link Session} may take for its tensors and its units' temporaries. The fewer bytes, the less runs side by side,
- * with the same results; a run that cannot keep the budget even one unit at a time is a {@link MemoryBudgetException}, and
- * the session stays usable. Weights, packed or not, are not counted, since sessions share them.
+ * What a {@link Session} may add to what the process takes: its tensors and its units' temporaries, and some 190 KB and
+ * 1.5 KB a unit that are set aside for what ONNX Runtime takes by malloc. The fewer bytes, the less runs side by side, with
+ * the same results; a run that cannot keep the budget even one unit at a time is a {@link MemoryBudgetException}, and the
+ * session stays usable. Weights, packed or not, are not counted, since sessions share them.
  *
  * <p><b>Lifetime</b> and <b>Threads</b>: an immutable value.
  *

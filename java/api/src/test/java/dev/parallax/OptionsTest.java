@@ -43,7 +43,7 @@ class OptionsTest {
         assertEquals(plan, PlanOptions.builder().units(Units.NODES).rule(Rule.RELAXED).beta(2).minNodes(4)
                 .estimate(true).device("gpu").shape("x", 1, 2).build());
         SchedulerPolicy policy = (p, s) -> null;
-        assertEquals(new SessionOptions(plan, null, 1, policy, 0, 16),
+        assertEquals(new SessionOptions(plan, null, 1, policy, MemoryBudget.NONE, 16),
                 SessionOptions.builder().plan(plan).threads(1).policy(policy).build());
         assertEquals(Units.LAYERS, SessionOptions.builder().units(Units.LAYERS).build().planOptions().units());
     }

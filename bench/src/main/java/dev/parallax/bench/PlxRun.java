@@ -1,0 +1,66 @@
+package dev.parallax.bench;
+
+import com.google.gson.JsonObject;
+import com.google.gson.JsonParser;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.stream.Stream;
+
+/** The native runner, {@code plx-run}: a model on one engine in a process of its own, without a JVM. */
+final class PlxRun {
+    /** Its exit status where a memory budget cannot be kept; it has measured all the same. */
+    private static final int OVER_BUDGET = 3;
+
+    private final Path program;
+    private final Path library;
+    private final int threads;
+
+    /** The one that was built in the project's folder. */
+    PlxRun(Path root, int threads) throws IOException {
+        this.program = root.resolve("native/target/cmake/release/run/plx-run");
+        this.library = onnxRuntime(root.resolve("native/target/ort"));
+        this.threads = threads;
+        if (!Files.isExecutable(program)) {
+            throw new Commands.BadInput("there is no " + program + "; the script of that name in bench/ builds it");
+        }
+    }
+
+    private static Path onnxRuntime(Path unpacked) throws IOException {
+        String platform = System.getProperty("os.arch").equals("aarch64") ? "linux-aarch64" : "linux-x64";
+        if (Files.isDirectory(unpacked)) {
+            try (Stream<Path> files = Files.walk(unpacked)) {
+                var found = files.filter(file -> file.endsWith(Path.of(platform, "libonnxruntime.so"))).findFirst();
+                if (found.isPresent()) {
+                    return found.get();
+                }
+            }
+        }
+        throw new Commands.BadInput("there is no ONNX Runtime for " + platform + " in " + unpacked
+                + "; the scripts in bench/ unpack it");
+    }
+
+    /** What it measured; arguments beside the model, the library and the threads. */
+    JsonObject run(Path model, List<String> arguments) throws IOException {
+        List<String> command = new ArrayList<>(List.of(program.toString(), model.toString(), "--ort-library",
+                library.toString(), "--threads", String.valueOf(threads)));
+        command.addAll(arguments);
+        Process process = new ProcessBuilder(command).redirectError(ProcessBuilder.Redirect.INHERIT).start();
+        try {
+            String output = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+            int status = process.waitFor();
+            if (status != 0 && status != OVER_BUDGET) {
+                throw new IOException(String.join(" ", command) + " failed with status " + status + ", see above");
+            }
+            return JsonParser.parseString(output).getAsJsonObject();
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw new IOException("interrupted", e);
+        } finally {
+            process.destroy();
+        }
+    }
+}
