@@ -28,6 +28,7 @@ struct Options {
   std::string ort_library;
   int threads = 0;
   std::string units = "mixed";
+  std::string side_by_side = "plan";  // which units may run so: those the plan says; none; all
   uint64_t memory_budget_bytes = 0;
   double memory_margin = 0;
   std::string cache_folder;
@@ -56,6 +57,8 @@ class Engine {
   // 64 bits over all outputs' bytes, in order.
   virtual uint64_t digest() = 0;
   virtual nlohmann::json report() = 0;
+  // The planner's problem, as text.
+  virtual std::string memory_problem() = 0;
 };
 
 std::unique_ptr<Engine> parallax(const Options& options);

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <fstream>
 
 #include "engine.h"
 #include "inputs.h"
@@ -24,6 +25,7 @@ struct Arguments {
   plx::run::Options engine_options;
   std::string engine = "parallax";
   std::vector<std::string> shapes;
+  std::string problem;
   int runs = 20;
   int warm_ups = 5;
   uint32_t seed = 42;
@@ -65,6 +67,11 @@ nlohmann::json measure(const Arguments& arguments) {
   watch.stop();
   running.stop();
   std::sort(times.begin(), times.end());
+  if (!arguments.problem.empty()) {
+    std::ofstream file(arguments.problem);
+    file << engine->memory_problem();
+    if (!file.flush()) throw plx::run::Failure("--problem " + arguments.problem + ": it cannot be written");
+  }
   char digest[17] = "";
   if (refused.is_null()) std::snprintf(digest, sizeof digest, "%016llx", static_cast<unsigned long long>(engine->digest()));
   return {{"model", arguments.engine_options.model},
@@ -103,6 +110,9 @@ int main(int argc, char** argv) {
   app.add_option("--runs", arguments.runs, "Timed runs")->check(CLI::PositiveNumber)->capture_default_str();
   app.add_option("--warm-ups", arguments.warm_ups, "Runs before them")->check(CLI::NonNegativeNumber)->capture_default_str();
   app.add_option("--units", options.units, "How Parallax cuts: whole, layers, branches, nodes or mixed")->capture_default_str();
+  app.add_option("--side-by-side", options.side_by_side, "Which of Parallax' units may run so: those the plan says, none, or all")
+      ->check(CLI::IsMember({"plan", "none", "all"}))->capture_default_str();
+  app.add_option("--problem", arguments.problem, "File for the memory planner's problem, after two runs or more");
   app.add_option("--shape", arguments.shapes, "NAME=1x16, repeatable; an open size is 1 if it is the first, else 16");
   app.add_option("--memory-budget", options.memory_budget_bytes, "Bytes that the session's tensors and units may take together; 0 is no limit")
       ->transform(CLI::AsSizeValue(false));

@@ -20,11 +20,16 @@ void must(plx_status* status) {
 }
 
 template <class Call>
-nlohmann::json json_of(Call&& call) {
+std::string text_of(Call&& call) {
   plx_text* text = nullptr;
   must(call(&text));
   const std::unique_ptr<plx_text, void (*)(plx_text*)> owner(text, plx_text_release);
-  return nlohmann::json::parse(plx_text_data(text), plx_text_data(text) + plx_text_size(text));
+  return {plx_text_data(text), plx_text_size(text)};
+}
+
+template <class Call>
+nlohmann::json json_of(Call&& call) {
+  return nlohmann::json::parse(text_of(call));
 }
 
 int32_t units_of(const std::string& name) {
@@ -129,11 +134,16 @@ class Parallax final : public Engine {
     return report;
   }
 
+  std::string memory_problem() override {
+    return text_of([&](plx_text** out) { return plx_session_memory_problem(session_, out); });
+  }
+
  private:
   // So that the destructor runs if the public one throws half-way.
   Parallax(const Options& options, int32_t units) : options_(options), units_(units) {}
 
-  // The plan's own order: units narrow that are for running side by side, all others wide. Policies are Java's.
+  // The plan's own order: units narrow that are for running side by side, all others wide, unless told otherwise. Policies
+  // are Java's.
   std::vector<std::byte> schedule_of_plan() {
     const nlohmann::json plan = json_of([&](plx_text** out) { return plx_plan_to_json(plan_, out); });
     const auto& units = plan.at("units");
@@ -145,7 +155,8 @@ class Parallax final : public Engine {
     std::vector<std::byte> block(sizeof header + units.size() * sizeof(plx_schedule_entry));
     std::memcpy(block.data(), &header, sizeof header);
     for (size_t i = 0; i < units.size(); ++i) {
-      const bool wide = units_ == PLX_UNITS_WHOLE || units[i].at("wide").get<bool>();
+      const bool wide = units_ == PLX_UNITS_WHOLE || options_.side_by_side == "none" ||
+                        (options_.side_by_side == "plan" && units[i].at("wide").get<bool>());
       const plx_schedule_entry entry{static_cast<uint32_t>(i), 0, wide ? 0u : 1u, 0};
       std::memcpy(block.data() + sizeof header + i * sizeof entry, &entry, sizeof entry);
     }

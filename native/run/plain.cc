@@ -96,6 +96,7 @@ class Plain final : public Engine {
   }
 
   nlohmann::json report() override { return nlohmann::json::object(); }
+  std::string memory_problem() override { throw Failure("--problem: ONNX Runtime tells none; it goes with --engine parallax"); }
 
  private:
   Plain() = default;

@@ -1,7 +1,9 @@
 // The program itself, as its users start it.
 #include <gtest/gtest.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
@@ -46,6 +48,28 @@ class PlxRun : public ::testing::Test {
   }
   void TearDown() override { std::filesystem::remove(model_); }
 
+  // Six arms of products, with tensors of 512 bytes a row.
+  void write_six_arms() {
+    Model m;
+    m.input("x", kFloat, {"n", 128}).output("y", kFloat, {"n", 128});
+    Names ends;
+    for (int branch = 0; branch < 6; ++branch) {
+      std::string from = "x";
+      const std::string w = "w" + std::to_string(branch);  // equal arms would be made one
+      std::vector<float> weights(128 * 128);
+      for (size_t i = 0; i < weights.size(); ++i) weights[i] = static_cast<float>(i % (11 + static_cast<size_t>(branch))) * 0.01f - 0.06f;
+      m.initializer(w, tensor<float>({128, 128}, weights));
+      for (int i = 0; i < 4; ++i) {
+        const std::string name = "b" + std::to_string(branch) + "_" + std::to_string(i);
+        m.node(i % 2 == 0 ? "MatMul" : "Tanh", i % 2 == 0 ? Names{from, w} : Names{from}, {name});
+        from = name;
+      }
+      ends.push_back(from);
+    }
+    m.node("Sum", ends, {"y"});
+    std::ofstream(model_, std::ios::binary) << m.bytes();
+  }
+
   nlohmann::json measured(const std::string& arguments) {
     const Outcome outcome = plx_run(model_ + " --threads 2 --runs 5 --warm-ups 2 " + arguments);
     EXPECT_EQ(outcome.status, 0) << outcome.out;
@@ -57,7 +81,7 @@ class PlxRun : public ::testing::Test {
     EXPECT_NE(outcome.out.find(part), std::string::npos) << arguments << ": " << outcome.out;
   }
 
-  const std::string model_ = ::testing::TempDir() + "plx_run_model.onnx";
+  const std::string model_ = ::testing::TempDir() + "plx_run_model-" + std::to_string(getpid()) + ".onnx";
 };
 
 TEST_F(PlxRun, BothEnginesMakeTheSameOfTheSame) {
@@ -74,6 +98,29 @@ TEST_F(PlxRun, BothEnginesMakeTheSameOfTheSame) {
   EXPECT_NE(measured("--engine ort --shape x=3x64 --seed 1")["outputs_digest"], plain["outputs_digest"]);
 }
 
+TEST_F(PlxRun, WritesThePlannersProblem) {
+  write_six_arms();
+  const std::string file = model_ + ".problem";
+  const auto lines = [&](const std::string& arguments) {
+    measured("--units nodes --problem " + file + " " + arguments);
+    std::ifstream text(file);
+    size_t buffers = 0;
+    size_t pairs = 0;
+    for (std::string line; std::getline(text, line);) {
+      if (!line.starts_with('#')) ++(std::count(line.begin(), line.end(), '\t') == 3 ? buffers : pairs);
+    }
+    std::filesystem::remove(file);
+    return std::pair(buffers, pairs);
+  };
+  const auto [buffers, pairs] = lines("--side-by-side none");
+  EXPECT_GE(buffers, 4u) << "tensors between nodes, and the output";
+  EXPECT_EQ(pairs, 0u) << "one after the other, times tell everything";
+  EXPECT_GT(lines("--side-by-side all").second, 0u);
+  expect_refused(model_ + " --problem /nowhere/problem", "--problem /nowhere/problem");
+  expect_refused(model_ + " --engine ort --problem " + file, "--engine parallax");
+  expect_refused(model_ + " --side-by-side some", "--side-by-side");
+}
+
 TEST_F(PlxRun, CountsWhatLinuxCounts) {
   for (const std::string engine : {"ort", "parallax"}) {
     const auto measurement = measured("--engine " + engine);
@@ -87,25 +134,9 @@ TEST_F(PlxRun, CountsWhatLinuxCounts) {
   }
 }
 
-// Six branches of products, with tensors of 128 KB: the less there is, the less runs side by side.
+// The less there is, the less runs side by side.
 TEST_F(PlxRun, KeepsABudgetAsTheSystemCountsOrRefusesIt) {
-  Model m;
-  std::vector<float> weights(128 * 128);
-  for (size_t i = 0; i < weights.size(); ++i) weights[i] = static_cast<float>(i % 13) * 0.01f - 0.06f;
-  m.input("x", kFloat, {"n", 128}).initializer("w", tensor<float>({128, 128}, weights)).output("y", kFloat, {"n", 128});
-  Names ends;
-  for (int branch = 0; branch < 6; ++branch) {
-    std::string from = "x";
-    for (int i = 0; i < 4; ++i) {
-      const std::string name = "b" + std::to_string(branch) + "_" + std::to_string(i);
-      m.node(i % 2 == 0 ? "MatMul" : "Tanh", i % 2 == 0 ? Names{from, "w"} : Names{from}, {name});
-      from = name;
-    }
-    ends.push_back(from);
-  }
-  m.node("Sum", ends, {"y"});
-  std::ofstream(model_, std::ios::binary) << m.bytes();
-
+  write_six_arms();
   const bool emulated = std::string(PLX_RUN_COMMAND).find(' ') != std::string::npos;  // the emulator's own memory grows, too
   std::mt19937 random(1);
   int kept = 0;
@@ -113,7 +144,7 @@ TEST_F(PlxRun, KeepsABudgetAsTheSystemCountsOrRefusesIt) {
   for (int i = 0; i < (emulated ? 6 : 24); ++i) {
     const std::string units = std::vector<std::string>{"whole", "branches", "nodes"}[random() % 3];
     const uint64_t rows = 256 + random() % 4096;
-    const uint64_t budget = (random() % 16 + 1) * rows * 128 * 4 / 2 + (200 << 10);
+    const uint64_t budget = (random() % 24 + 4) * rows * 128 * 4 / 2 + (256 << 10);
     const std::string common = "--shape x=" + std::to_string(rows) + "x128";
     const Outcome outcome = plx_run(model_ + " --threads 2 --runs 3 --warm-ups 2 " + common + " --units " + units + " --memory-budget " +
                                     std::to_string(budget));

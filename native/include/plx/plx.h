@@ -348,15 +348,18 @@ PLX_API plx_status* plx_session_output_value(plx_session* session, size_t index,
  *  "outside_bytes":0,"limits_followed":0,"sessions_bytes":..,"runtime_arena_bytes":..,"runtime_arena_live_bytes":..,
  *  "cache":{"loaded":0,"stored":0,"bytes":0,"problem":""},
  *  "planned_bytes":..,"one_buffer_per_tensor_bytes":..,"lower_bound_bytes":..,"aliases":3,
- *  "shapes_cached":1,"shape_hits":2,"shape_misses":1,"shape_evictions":0,"shapes_planned":1,"sizing_ns":90000}
+ *  "shapes_cached":1,"shape_hits":2,"shape_misses":1,"shape_evictions":0,"shapes_planned":1,"layouts_refined":0,
+ *  "sizing_ns":90000}
  * sessions_bytes is what the process grew by while the units' sessions were made, packed weights for the most part;
  * runtime_arena_bytes what all sessions of the engine have mapped together outside of runs. A unit's memory_bytes is what
  * ONNX Runtime took for it at most while it ran, outputs without a planned place included. barriers_for_memory is how many
  * the budget put into the schedule at the last run's shapes, reruns_for_memory how often a run started over in less memory,
- * outside_bytes what of the budget is set aside for what ONNX Runtime takes by malloc, limits_followed how often layouts were fitted to another limit (memory_margin). cache: units of the model's sessions
- * whose file in the cache folder was there, or was written, the bytes of these files, and why the last that could not be
- * written was not. Of all runs so far, shape_hits began at input shapes that were known and shape_misses did not;
- * sizing_ns is what shapes cost beside the runs: looking them up, recording, planning and placing them. */
+ * outside_bytes what of the budget is set aside for what ONNX Runtime takes by malloc, limits_followed how often layouts
+ * were fitted to another limit (memory_margin). cache: units of the model's sessions whose file in the cache folder was
+ * there, or was written, the bytes of these files, and why the last that could not be written was not. Of all runs so far,
+ * shape_hits began at input shapes that were known and shape_misses did not; layouts_refined is how many layouts of shapes
+ * that had run for seconds were found anew by a longer search; sizing_ns is what shapes cost beside the runs: looking them
+ * up, recording, planning and placing them. */
 PLX_API plx_status* plx_session_report_json(plx_session* session, plx_text** out_text);
 /* What lies where in the session's block at the shapes of the last run, and when:
  * {"order":[0,1],"buffers":[{"kind":"tensor","name":"x","unit":0,"first":0,"last":1,"offset":0,"bytes":64}],
@@ -367,6 +370,10 @@ PLX_API plx_status* plx_session_report_json(plx_session* session, plx_text** out
  * plx_session_trim, plx_session_set_schedule or the release. PLX_INVALID_ARGUMENT until there is a layout, which takes two
  * runs at the same shapes. */
 PLX_API plx_status* plx_session_memory_json(plx_session* session, plx_text** out_text);
+/* The planning problem behind that layout, for those who plan: a line "name<TAB>bytes<TAB>first<TAB>last" for each buffer,
+ * times counted in steps of the schedule, then a line "index<TAB>index" for each pair that may be in use at the same time
+ * although their times are apart. Likewise. */
+PLX_API plx_status* plx_session_memory_problem(plx_session* session, plx_text** out_text);
 /* Gives the memory of the session's tensors and units back to the system, and says how many bytes that was. The last run's
  * outputs are gone with it; the next run takes what it needs anew. Memory that callers bound is theirs. */
 PLX_API plx_status* plx_session_trim(plx_session* session, uint64_t* out_bytes);

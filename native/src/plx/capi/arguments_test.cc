@@ -102,6 +102,8 @@ TEST_F(Arguments, NullIsRefusedByName) {
   refused(plx_session_report_json(h_.session, nullptr), "out_text");
   refused(plx_session_memory_json(nullptr, &text_), "session");
   refused(plx_session_memory_json(h_.session, nullptr), "out_text");
+  refused(plx_session_memory_problem(nullptr, &text_), "session");
+  refused(plx_session_memory_problem(h_.session, nullptr), "out_text");
   EXPECT_EQ(text_, nullptr);
 }
 

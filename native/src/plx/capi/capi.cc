@@ -654,6 +654,16 @@ plx_status* plx_session_memory_json(plx_session* session, plx_text** out_text) {
   });
 }
 
+plx_status* plx_session_memory_problem(plx_session* session, plx_text** out_text) {
+  return guarded([&]() -> plx::Status {
+    if (session == nullptr) return missing("session");
+    if (out_text == nullptr) return missing("out_text");
+    auto problem = session->session->memory_problem();
+    if (!problem) return problem.error();
+    return put_text(plx::memory::to_text(*problem), out_text);
+  });
+}
+
 void plx_session_cancel(plx_session* session) {
   if (session != nullptr) session->session->cancel();
 }

@@ -251,7 +251,7 @@ TEST_F(BudgetThatFollows, IsObeyedByTheRunInProgress) {
   neighbour.join();
   must(status);
   EXPECT_EQ(outputs(*session, 1), expected);
-  EXPECT_EQ(number(*session, "reruns_for_memory"), 1u);
+  EXPECT_GE(number(*session, "reruns_for_memory"), 1u);
   EXPECT_LE(number(*session, "arena_bytes"), between + between / 20);
   EXPECT_GT(number(*session, "barriers_for_memory"), 0u);
 }
@@ -267,6 +267,21 @@ TEST_F(BudgetThatFollows, NeedsAMarginAndAMachineThatTells) {
   EXPECT_EQ(refused(limit(0.4)), Code::kOk);
   for (const double margin : {-0.1, 1.0, 7.0, std::nan("")}) EXPECT_EQ(refused(limit(margin)), Code::kInvalidArgument) << margin;
   EXPECT_EQ(refused({.bytes = 1000, .margin = 0.4}), Code::kInvalidArgument);
+}
+
+// What units take while they run is not known before the first run, which therefore goes without a layout if there is no
+// room for it beside one.
+TEST_P(BudgetOfASession, OfLittleMoreThanThePlanTakesIsEnoughForTheFirstRunToo) {
+  Loaded loaded(six_branches());
+  const Tensors inputs = {noise({1, 16, 64, 64}, 3)};
+  const Tensors expected = Plain(runtime(), loaded.bytes()).run(inputs);
+  const uint64_t planned = settled_bytes(*session_of(loaded, GetParam(), 0, false), inputs);
+  const auto session = session_of(loaded, GetParam(), planned + planned / 8 + outside_of(loaded, GetParam()), false);
+  bind_all(*session, inputs);
+  for (int run = 0; run < 3; ++run) {
+    must(session->run());
+    EXPECT_EQ(outputs(*session, 1), expected);
+  }
 }
 
 // Nor is one of nothing but what is set aside; sizes are known late here.

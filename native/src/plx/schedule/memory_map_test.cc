@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <chrono>
+#include <random>
 #include <set>
 
 #include "plx/memory/planner.h"
@@ -67,8 +69,8 @@ TEST(MemoryMap, HasATensorForEachBorder) {
   const MemoryMap map = must(session->memory_map());
   std::multiset<std::string> names;
   for (const auto& buffer : map.buffers) names.insert(buffer.name);
-  // What ONNX Runtime has not merged into one operator is there, each once.
-  for (const char* name : {"l3", "l4", "r3", "r4", "joined", "y"}) EXPECT_EQ(names.count(name), 1u) << name;
+  // What ONNX Runtime merges into one operator depends on the CPU; the rest is there, each once.
+  for (const char* name : {"l3", "r3", "joined", "y"}) EXPECT_EQ(names.count(name), 1u) << name;
 }
 
 TEST(MemoryMap, HasAWindowForWhatAUnitTakesBesideItsOutputs) {
@@ -122,6 +124,62 @@ TEST(MemoryMap, ThatAViewReadsLastsAsLongAsTheViewIsRead) {
   for (const auto& buffer : map.buffers) {
     EXPECT_EQ(buffer.last, 2) << buffer.name;
   }
+}
+
+// Tensors of many sizes and lifetimes, each made of the largest element of an earlier one.
+std::string many_sizes(uint32_t seed) {
+  std::mt19937 random(seed);
+  Model m;
+  m.input("x", kFloat, {64});
+  constexpr int kCount = 100;
+  std::vector<std::string> made = {"x"};
+  Names ends;
+  for (int i = 0; i < kCount; ++i) {
+    const std::string name = std::to_string(i);
+    const auto size = static_cast<int64_t>(64 * (1 + random() % 128));
+    const std::string& from = made[made.size() - 1 - random() % std::min<size_t>(made.size(), 12)];
+    m.initializer("w" + name, weights({size}, seed * 100 + static_cast<uint32_t>(i)));
+    m.node("ReduceMax", {from}, {"r" + name}, {attr("keepdims", 1)}).node("Add", {"r" + name, "w" + name}, {"t" + name});
+    made.push_back("t" + name);
+    if (i + 6 >= kCount) ends.push_back("r_end" + name);
+    if (i + 6 >= kCount) m.node("ReduceMax", {"t" + name}, {"r_end" + name}, {attr("keepdims", 1)});
+  }
+  m.node("Sum", ends, {"y"}).output("y", kFloat, {1});
+  return m.bytes();
+}
+
+// A plan that the quick search leaves above its bound is found better once the shapes have run for a while.
+TEST(MemoryMap, GetsSmallerForShapesThatKeepRunning) {
+  const Tensors inputs = {noise({64}, 1)};
+  for (uint32_t seed = 1; seed < 60; ++seed) {
+    Loaded loaded(many_sizes(seed));
+    const auto plan = loaded.plan(Units::kNodes);
+    Schedule narrow;  // all units may run side by side, so that most tensors keep apart from many
+    for (size_t i = 0; i < plan->plan->units.size(); ++i) narrow.entries.push_back({static_cast<uint32_t>(i), 0, 1, 0});
+    const auto session = must(loaded->make_session(plan, 0, narrow));
+    bind_all(*session, inputs);
+    for (int i = 0; i < 3; ++i) must(session->run());
+    const memory::Problem problem = must(session->memory_problem());
+    const uint64_t quick = must(memory::plan(problem)).total_bytes;
+    const uint64_t thorough = must(memory::plan(problem, memory::kThoroughSearch)).total_bytes;
+    ASSERT_EQ(quick, must(session->memory_map()).planned_bytes);
+    if (thorough > quick - quick / 100) continue;
+
+    const Tensors expected = outputs(*session, 1);
+    const auto start = std::chrono::steady_clock::now();
+    while (report(*session)["layouts_refined"] == 0) {
+      for (int i = 0; i < 100; ++i) must(session->run());
+      ASSERT_LT(std::chrono::steady_clock::now() - start, std::chrono::minutes(2));
+    }
+    EXPECT_GE(std::chrono::steady_clock::now() - start, std::chrono::nanoseconds(kRefineAfterNs) * 9 / 10);
+    EXPECT_EQ(must(session->memory_map()).planned_bytes, thorough);
+    EXPECT_EQ(outputs(*session, 1), expected);
+    EXPECT_EQ(report(*session)["shapes_planned"], 1);
+    for (int i = 0; i < 100; ++i) must(session->run());
+    EXPECT_EQ(report(*session)["layouts_refined"], 1) << "and that was that";
+    return;
+  }
+  FAIL() << "the quick search found the best plan of all of them";
 }
 
 TEST(MemoryMap, AsJsonHoldsWhatItHolds) {

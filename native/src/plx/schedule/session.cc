@@ -91,6 +91,9 @@ struct Session::Impl final : Executor::Work {
     std::vector<int64_t> key;
     bool seen = false;     // a run went through, so that everything settled is recorded
     bool planned = false;  // and the layout is of what is known now
+    bool bare = false;     // the first run goes without a layout: there is no room for what units take beside it
+    bool refined = false;  // the layout has been searched for thoroughly
+    int64_t run_ns = 0;    // spent in runs at that layout
     int layouts = 0;       // made so far
     std::vector<std::optional<graph::Shape>> recorded;  // per slot, beside the fixed ones
     std::vector<uint64_t> taken;                        // per step: by its unit while it runs, as far as is known
@@ -107,6 +110,9 @@ struct Session::Impl final : Executor::Work {
     void clear() {
       seen = false;
       planned = false;
+      bare = false;
+      refined = false;
+      run_ns = 0;
       layouts = 0;
       std::fill(taken.begin(), taken.end(), 0);
       windows.clear();
@@ -239,7 +245,7 @@ struct Session::Impl final : Executor::Work {
       status = attempt();
     }
     // What was refused while units ran side by side may be had by one after the other, at offsets planned for that.
-    if (!status && status.error().code == Code::kMemoryBudget && tighten(*active)) status = attempt();
+    while (!status && status.error().code == Code::kMemoryBudget && tighten(*active)) status = attempt();
     if (!status && kept_in_window.exchange(false)) {
       drop_block();  // which stays as long as what is kept in it
       status = attempt();
@@ -254,7 +260,7 @@ struct Session::Impl final : Executor::Work {
   Status attempt() {
     has_run = false;  // from here on the last run's outputs are gone
     for (ort::Value& value : owned) value.reset();
-    if (shapes_changed || needs_plan(*active) || needs_place(*active)) {
+    if (shapes_changed || needs_plan(*active) || needs_place(*active) || pays_to_refine(*active)) {
       const int64_t start = now_ns();
       Status sized = size_up();
       sizing_ns += now_ns() - start;
@@ -278,14 +284,22 @@ struct Session::Impl final : Executor::Work {
       status = way.run(*this, serial ? nullptr : entrance.get());
     }
     last_run_ns = now_ns() - start;
+    active->run_ns += last_run_ns;
     if (status) learn(*active);
     return status;
   }
 
-  // Whether there is a way to run at these shapes that takes less: in a block no larger than they need, and with a
-  // barrier before every unit.
+  // Whether there is a way to run at these shapes that takes less: without a layout, as long as it is not known what units
+  // take; in a block no larger than they need; with a barrier before every unit.
   bool tighten(Shapes& shapes) {
     if (cancelled.load() || !shapes.planned) return false;
+    if (!shapes.seen) {
+      shapes.bare = true;
+      shapes.planned = false;
+      give_back();
+      ++reruns_for_memory;
+      return true;
+    }
     const bool parallel = shapes.tight != nullptr ? shapes.tight->parallel() : executor->parallel();
     const bool loose_block = block_bytes > shapes.layout.total_bytes;
     if (!parallel && !loose_block) return false;
@@ -328,7 +342,7 @@ struct Session::Impl final : Executor::Work {
   // Planned when a set of shapes comes for the second time: many come once, as in a cache that grows.
   // Where there is a budget and all sizes are known before anything has run, so is whether they fit.
   bool needs_plan(const Shapes& shapes) const {
-    return !shapes.planned && (shapes.seen || (budget->limited() && !compiled->subject().fixed_shapes.empty()));
+    return !shapes.planned && (shapes.seen || (!shapes.bare && budget->limited() && !compiled->subject().fixed_shapes.empty()));
   }
   bool needs_place(const Shapes& shapes) const {
     return shapes.planned && (shapes.block_epoch != block_epoch || shapes.binding_epoch != binding_epoch);
@@ -343,7 +357,36 @@ struct Session::Impl final : Executor::Work {
     if (needs_plan(*active)) {
       if (auto s = plan(*active); !s) return s;
     }
+    if (pays_to_refine(*active)) {
+      if (auto s = refine(*active); !s) return s;
+    }
     return needs_place(*active) ? place(*active) : Status{};
+  }
+
+  bool pays_to_refine(const Shapes& shapes) const {
+    return shapes.planned && !shapes.refined && shapes.run_ns >= kRefineAfterNs;
+  }
+
+  Status refine(Shapes& shapes) {
+    shapes.refined = true;
+    if (shapes.layout.total_bytes <= shapes.layout.lower_bound_bytes) return {};
+    size_tenants(shapes);
+    const auto of_schedule = problem.conflicts;
+    if (shapes.tight != nullptr) problem.conflicts = conflicts_under(*shapes.tight);
+    auto solution = memory::plan(problem, memory::kThoroughSearch);
+    problem.conflicts = of_schedule;
+    if (!solution) return solution.error();
+    const uint64_t before = shapes.layout.total_bytes;
+    if (solution->total_bytes > before - before / 100) return {};
+    shapes.layout = solution.take();
+    ++layouts_refined;
+    // The block was made for the largest of all shapes.
+    const bool largest = std::none_of(known.begin(), known.end(), [&](const Shapes& other) {
+      return other.planned && other.layout.total_bytes > shapes.layout.total_bytes;
+    });
+    if (largest) drop_block();
+    else shapes.block_epoch = 0;
+    return {};
   }
 
   // A run that is over sooner than a parked thread is awake does without the pool: its units run on the calling thread.
@@ -890,6 +933,8 @@ struct Session::Impl final : Executor::Work {
     shapes.layout = solution.take();
     shapes.naive_bytes = memory::naive_bytes(problem);
     shapes.planned = true;
+    shapes.refined = false;
+    shapes.run_ns = 0;
     ++shapes.layouts;
     ++shapes_planned;
     shapes.block_epoch = 0;  // place() before the next run
@@ -1000,10 +1045,13 @@ struct Session::Impl final : Executor::Work {
     return list;
   }
 
+  Status check_planned() const {
+    if (active != nullptr && active->planned) return {};
+    return fail(Code::kInvalidArgument, "there is no layout of the session's memory yet: run it twice at the same shapes first");
+  }
+
   Result<MemoryMap> memory_map() const {
-    if (active == nullptr || !active->planned) {
-      return fail(Code::kInvalidArgument, "there is no layout of the session's memory yet: run it twice at the same shapes first");
-    }
+    if (auto s = check_planned(); !s) return s.error();
     MemoryMap map;
     std::vector<int> time(steps.size() + 1);  // units before a step
     for (size_t i = 0; i < steps.size(); ++i) {
@@ -1155,6 +1203,7 @@ struct Session::Impl final : Executor::Work {
   std::atomic<bool> limit_moved{false};  // since layouts were fitted to it
   std::atomic<bool> limit_fell{false};   // below what is taken
   uint64_t limits_followed = 0;
+  uint64_t layouts_refined = 0;
   uint64_t reruns_for_memory = 0;
 
   std::vector<const OrtValue*> current;  // per slot
@@ -1384,6 +1433,7 @@ std::string Session::report_json() const {
                                  {"shape_misses", m.shape_misses},
                                  {"shape_evictions", m.shape_evictions},
                                  {"shapes_planned", m.shapes_planned},
+                                 {"layouts_refined", m.layouts_refined},
                                  {"sizing_ns", m.sizing_ns.load()}};
   return report.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
@@ -1391,6 +1441,16 @@ std::string Session::report_json() const {
 Result<MemoryMap> Session::memory_map() const {
   const std::lock_guard lock(impl_->mutex);
   return impl_->memory_map();
+}
+
+Result<memory::Problem> Session::memory_problem() const {
+  Impl& m = *impl_;
+  const std::lock_guard lock(m.mutex);
+  if (auto s = m.check_planned(); !s) return s.error();
+  m.size_tenants(*m.active);
+  memory::Problem problem = m.problem;
+  if (m.active->tight != nullptr) problem.conflicts = m.conflicts_under(*m.active->tight);
+  return problem;
 }
 
 uint64_t Session::trim() {

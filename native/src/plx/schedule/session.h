@@ -11,6 +11,9 @@
 // remembered, kShapesKept unless told otherwise; the least recently used goes first. What this bookkeeping costs is
 // counted (report: sizing_ns), and bench/shapes judges it.
 //
+// A layout is found by a quick search. Shapes that have run for kRefineAfterNs and whose layout is not at its lower bound get a
+// thorough one, once, which takes 1 % of that; a layout smaller by 1 % or more takes the former one's place.
+//
 // Budget. Block and loose arena together map no more than the session's budget. If the layout of what may run side by
 // side is larger, barriers are put where they part most bytes, until it fits: the fewer bytes, the less runs side by side.
 // Runs before there is a layout go one unit at a time. What is refused in the middle of a run makes the run start over,
@@ -44,6 +47,7 @@
 
 #include "plx/base/result.h"
 #include "plx/memory/arena.h"
+#include "plx/memory/planner.h"
 #include "plx/ort/value.h"
 #include "plx/schedule/compiled_plan.h"
 #include "plx/schedule/memory_map.h"
@@ -53,6 +57,7 @@ namespace plx::schedule {
 
 inline constexpr uint64_t kOutsideBytes = 192 << 10;
 inline constexpr uint64_t kOutsideBytesPerUnit = 1536;
+inline constexpr int64_t kRefineAfterNs = 2'000'000'000;
 inline constexpr size_t kShapesKept = 16;  // each costs some 200 bytes a tensor
 
 // A tensor in memory, as bound by callers and reported to them.
@@ -112,6 +117,8 @@ class Session {
   std::string report_json() const;
   // kInvalidArgument until a layout is made, which takes two runs at the same shapes.
   Result<MemoryMap> memory_map() const;
+  // What was planned for the last run's shapes, as memory/planner.h has it; likewise.
+  Result<memory::Problem> memory_problem() const;
   // Gives back what the session's tensors and units have mapped; the last run's outputs are gone. Bytes given back.
   uint64_t trim();
   void cancel() noexcept;

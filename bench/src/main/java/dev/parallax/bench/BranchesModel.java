@@ -16,13 +16,22 @@ final class BranchesModel {
     private static final int LENGTH = 4;
     private static final int CHANNELS = 32;
     private static final int SIZE = 64;
-    private static final long[] SHAPE = {1, CHANNELS, SIZE, SIZE};
+    private static final long[] SHAPE = shape(SIZE);
 
     private BranchesModel() {}
 
+    private static long[] shape(int size) {
+        return new long[] {1, CHANNELS, size, size};
+    }
+
     static byte[] bytes() {
+        return bytes(SIZE);
+    }
+
+    /** The same with tensors of other sizes: 32 channels of size by size. */
+    static byte[] bytes(int size) {
         Random random = new Random(1);
-        ModelBuilder model = new ModelBuilder("six-branches").input(INPUT, SHAPE).output(OUTPUT, SHAPE)
+        ModelBuilder model = new ModelBuilder("six-branches").input(INPUT, shape(size)).output(OUTPUT, shape(size))
                 .node("Relu", List.of(INPUT), "split");
         List<String> ends = new ArrayList<>();
         for (int branch = 0; branch < BRANCHES; branch++) {

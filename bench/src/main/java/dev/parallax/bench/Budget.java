@@ -7,6 +7,7 @@ import dev.parallax.Parallax;
 import dev.parallax.ValueInfo;
 import dev.parallax.Versions;
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Instant;
 import java.util.ArrayList;
@@ -34,7 +35,8 @@ final class Budget implements Callable<Integer> {
     private static final int[] SHAPE_SETS = {0, 8, 40};
     /** A loop runs its 40 s whatever its budget is. */
     private static final String LEFT_OUT = "whisper-tiny-greedy";
-    private static final int CURVE_POINTS = 10;
+    private static final int CURVE_POINTS = 12;
+    private static final String SIX_BRANCHES = "six-branches";
 
     @Option(names = "--models", paramLabel = "DIR",
             description = "Folder of ONNX models; by default target/zoo of the project, which ./plx zoo fill fills.")
@@ -51,8 +53,9 @@ final class Budget implements Callable<Integer> {
     private long seed;
 
     @Option(names = "--curve", paramLabel = "NAME",
-            description = "Models to draw the curve of; repeatable, by default yolov8n and swinv2-tiny.")
-    private List<String> curves = List.of("yolov8n", "swinv2-tiny");
+            description = "Models to draw the curve of; repeatable, by default yolov8n and " + SIX_BRANCHES
+                    + ", six equal branches that can all run side by side.")
+    private List<String> curves = List.of(SIX_BRANCHES, "yolov8n");
 
     @Option(names = "--rounds", paramLabel = "N", defaultValue = "5",
             description = "Processes for each point of a curve; by default ${DEFAULT-VALUE}, 0 draws none.")
@@ -92,7 +95,8 @@ final class Budget implements Callable<Integer> {
         if (triples < 0 || rounds < 0) {
             throw new Commands.BadInput("--triples " + triples + ", --rounds " + rounds + ": give 0 or more of both");
         }
-        List<Path> models = LoadTime.models(folder != null ? folder : root.resolve("target/zoo"), only).stream()
+        Path from = folder != null ? folder : root.resolve("target/zoo");
+        List<Path> models = LoadTime.models(from, only).stream()
                 .filter(m -> !only.isEmpty() || !LoadTime.name(m).equals(LEFT_OUT)).toList();
         Instant start = Instant.now();
         Versions versions = Parallax.version();
@@ -108,10 +112,12 @@ final class Budget implements Callable<Integer> {
                     + " budgets.");
         }
         List<Object> points = new ArrayList<>();
-        for (Path model : models) {
-            if (rounds > 0 && curves.contains(LoadTime.name(model))) {
-                curve(model, points);
+        for (String name : rounds > 0 ? curves : List.<String>of()) {
+            Path made = root.resolve("target/" + SIX_BRANCHES + ".onnx");
+            if (name.equals(SIX_BRANCHES)) {
+                Files.write(made, BranchesModel.bytes());
             }
+            curve(name.equals(SIX_BRANCHES) ? made : LoadTime.models(from, List.of(name)).getFirst(), points);
         }
         System.out.println("\n" + host.cpu() + ", " + host.cores() + " cores; " + versions);
         Path target = json != null ? json : only.isEmpty()
@@ -137,7 +143,7 @@ final class Budget implements Callable<Integer> {
             Subject subject = subject(model, SHAPE_SETS[random.nextInt(SHAPE_SETS.length)]);
             String units = UNITS.get(random.nextInt(UNITS.size()));
             Unlimited unlimited = unlimited(known, subject, units);
-            // From a quarter of what is enough to half as much again, small ones as often as large ones.
+            // From a quarter to one and a half times what is enough, small ones as often as large ones.
             long budget = (long) (unlimited.enoughBytes() * 0.25 * Math.pow(6, random.nextDouble()));
             BudgetResult result = measure(subject, units, budget, 2, 3);
             results.add(result);
@@ -173,10 +179,10 @@ final class Budget implements Callable<Integer> {
         List<String> plain = new ArrayList<>(subject.arguments());
         plain.addAll(List.of("--engine", "ort", "--warm-ups", "0", "--runs", "1"));
         String digest = program.run(subject.path(), plain).get("outputs_digest").getAsString();
-        // With a budget that is no bound, so that what is set aside is known too. Runs before there is a layout go one unit
-        // at a time then, so half as much again is enough for any order.
+        // With a budget that is no bound, so that what is set aside is known, and runs before there is a layout go one unit
+        // at a time, too.
         BudgetResult all = measure(subject, units, 1L << 40, 2, 3);
-        Unlimited unlimited = new Unlimited(digest, all.highWaterBytes() * 3 / 2 + all.outsideBytes());
+        Unlimited unlimited = new Unlimited(digest, all.highWaterBytes() + all.outsideBytes());
         known.put(key, unlimited);
         return unlimited;
     }
@@ -196,7 +202,7 @@ final class Budget implements Callable<Integer> {
         long all = most.highWaterBytes() + most.outsideBytes();
         List<Long> budgets = new ArrayList<>(List.of(1L << 40));
         for (int i = 0; i < CURVE_POINTS; i++) {
-            budgets.add(all * (20 - i) / 20);
+            budgets.add(all * (CURVE_POINTS + 4 - i) / (CURVE_POINTS + 4));
         }
         Map<Long, List<BudgetResult>> runs = new HashMap<>();
         for (int round = 0; round < rounds; round++) {

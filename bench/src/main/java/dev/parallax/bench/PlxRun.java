@@ -45,22 +45,74 @@ final class PlxRun {
 
     /** What it measured; arguments beside the model, the library and the threads. */
     JsonObject run(Path model, List<String> arguments) throws IOException {
+        Outcome outcome = start(command(model, arguments), ProcessBuilder.Redirect.INHERIT).outcome();
+        if (outcome.measured() == null) {
+            throw new IOException(String.join(" ", command(model, arguments)) + " " + outcome.how() + ", see above");
+        }
+        return outcome.measured();
+    }
+
+    /** The same where it may well fail, and silently. */
+    Outcome tryRun(Path model, List<String> arguments, Confinement confinement) throws IOException {
+        return start(model, arguments, confinement).outcome();
+    }
+
+    Running start(Path model, List<String> arguments, Confinement confinement) throws IOException {
+        return start(confinement.inside(command(model, arguments)), ProcessBuilder.Redirect.DISCARD);
+    }
+
+    private static Running start(List<String> command, ProcessBuilder.Redirect errors) throws IOException {
+        return new Running(new ProcessBuilder(command).redirectError(errors).start());
+    }
+
+    private List<String> command(Path model, List<String> arguments) {
         List<String> command = new ArrayList<>(List.of(program.toString(), model.toString(), "--ort-library",
                 library.toString(), "--threads", String.valueOf(threads)));
         command.addAll(arguments);
-        Process process = new ProcessBuilder(command).redirectError(ProcessBuilder.Redirect.INHERIT).start();
-        try {
-            String output = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
-            int status = process.waitFor();
-            if (status != 0 && status != OVER_BUDGET) {
-                throw new IOException(String.join(" ", command) + " failed with status " + status + ", see above");
+        return command;
+    }
+
+    /**
+     * How a process ended.
+     *
+     * @param status its exit status; above 128 a signal
+     * @param measured what it told; null if it could not
+     */
+    record Outcome(int status, JsonObject measured) {
+        boolean ran() {
+            return status == 0;
+        }
+
+        /** For people. */
+        String how() {
+            return switch (status) {
+                case 0 -> "ran";
+                case OVER_BUDGET -> "refused its budget";
+                case 128 + 9 -> "was killed (out of memory)";
+                default -> "failed with status " + status;
+            };
+        }
+    }
+
+    /** A process on its way. */
+    record Running(Process process) {
+        /** Waits for its end. */
+        Outcome outcome() throws IOException {
+            try {
+                String output = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+                int status = process.waitFor();
+                return new Outcome(status, status == 0 || status == OVER_BUDGET
+                        ? JsonParser.parseString(output).getAsJsonObject() : null);
+            } catch (InterruptedException e) {
+                Thread.currentThread().interrupt();
+                throw new IOException("interrupted", e);
+            } finally {
+                process.destroy();
             }
-            return JsonParser.parseString(output).getAsJsonObject();
-        } catch (InterruptedException e) {
-            Thread.currentThread().interrupt();
-            throw new IOException("interrupted", e);
-        } finally {
-            process.destroy();
+        }
+
+        void destroy() {
+            process.destroyForcibly();
         }
     }
 }

@@ -3323,6 +3323,65 @@ public class Plx {
         }
     }
 
+    private static class plx_session_memory_problem {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Plx.C_POINTER,
+            Plx.C_POINTER,
+            Plx.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = Plx.findOrThrow("plx_session_memory_problem");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * plx_status *plx_session_memory_problem(plx_session *session, plx_text **out_text)
+     * }
+     */
+    public static FunctionDescriptor plx_session_memory_problem$descriptor() {
+        return plx_session_memory_problem.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * plx_status *plx_session_memory_problem(plx_session *session, plx_text **out_text)
+     * }
+     */
+    public static MethodHandle plx_session_memory_problem$handle() {
+        return plx_session_memory_problem.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * plx_status *plx_session_memory_problem(plx_session *session, plx_text **out_text)
+     * }
+     */
+    public static MemorySegment plx_session_memory_problem$address() {
+        return plx_session_memory_problem.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * plx_status *plx_session_memory_problem(plx_session *session, plx_text **out_text)
+     * }
+     */
+    public static MemorySegment plx_session_memory_problem(MemorySegment session, MemorySegment out_text) {
+        var mh$ = plx_session_memory_problem.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("plx_session_memory_problem", session, out_text);
+            }
+            return (MemorySegment)mh$.invokeExact(session, out_text);
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
     private static class plx_session_trim {
         public static final FunctionDescriptor DESC = FunctionDescriptor.of(
             Plx.C_POINTER,

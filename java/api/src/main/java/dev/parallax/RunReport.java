@@ -64,9 +64,11 @@ public record RunReport(long runs, List<UnitRun> units, long arenaBytes, long se
      * @param misses runs that began at a new one, or one that was forgotten
      * @param evictions sets that were forgotten for others
      * @param planned memory plans made
+     * @param refined plans of shapes that had run for seconds and were found anew, smaller, by a longer search
      * @param sizingNs nanoseconds all this took beside the runs: looking up, recording, planning and placing
      */
-    public record Shapes(long cached, long hits, long misses, long evictions, long planned, long sizingNs) {}
+    public record Shapes(long cached, long hits, long misses, long evictions, long planned, long refined,
+            long sizingNs) {}
 
     /**
      * A session's memory, and the limit that {@link SessionOptions#memoryBudget()} sets to it.
