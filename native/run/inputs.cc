@@ -93,7 +93,8 @@ std::vector<Input> make_up(const std::vector<Declared>& declared, const Shapes& 
       return sum;
     };
     const bool mask = input.name.find("mask") != std::string::npos;
-    const auto whole = [&] { return mask ? 1 : static_cast<int>(random() % 100); };
+    const bool type = input.name.find("type") != std::string::npos;
+    const auto whole = [&] { return mask ? 1 : type ? 0 : static_cast<int>(random() % 100); };
     switch (made.element) {
       case PLX_FLOAT32: fill<float>(made.bytes, normal); break;
       case PLX_FLOAT64: fill<double>(made.bytes, normal); break;

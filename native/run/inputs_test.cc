@@ -77,6 +77,10 @@ TEST(MadeUpInputs, TakeOpenSizesFromTheirPlace) {
   EXPECT_EQ(values<int64_t>(made[1]), std::vector<int64_t>(8, 1));
 }
 
+TEST(MadeUpInputs, OfTypesAreZero) {
+  EXPECT_EQ(values<int64_t>(make_up({{"token_type_ids", PLX_INT64, {1, 3}}}, {}, 1)[0]), std::vector<int64_t>(3, 0));
+}
+
 TEST(MadeUpInputs, AreRefusedWhereNothingFits) {
   const std::vector<Declared> declared = {{"x", PLX_FLOAT32, {-1, 4}}};
   EXPECT_NE(failure_of([&] { make_up(declared, {{"y", {1}}}, 1); }).find("no input of that name"), std::string::npos);

@@ -154,10 +154,11 @@ typedef struct plx_model_options {
   uint64_t max_nodes;          /* subgraphs, and functions at each of their calls, included; 200,000 */
   int32_t max_depth;           /* of subgraphs in subgraphs; 32, where ONNX Runtime's parser ends as well; 64 at most */
   int32_t reserved;            /* 0 */
-  /* A folder for units with weights that ONNX Runtime has packed: written by the first session, mapped by all later ones of
-   * any process, which then load faster and take no memory for packed weights that the system could not drop. As large as
-   * the weights twice; bound to the model's files as they are, to the CPU and to ONNX Runtime's version. Made if it is not
-   * there; PLX_INVALID_ARGUMENT if others may write to it, and for a model in memory. NULL or "" = none. */
+  /* A folder for units with weights that ONNX Runtime has packed, and for the graph they are cut from: written by the first
+   * session, mapped by all later ones of any process, which then load faster and take no memory for packed weights that the
+   * system could not drop. As large as the weights twice, or thrice where they stand in the model's own file; bound to the
+   * model's files as they are, to the CPU and to ONNX Runtime's version. Made if it is not there; PLX_INVALID_ARGUMENT if
+   * others may write to it, and for a model in memory. NULL or "" = none. */
   const char* cache_folder;
 } plx_model_options;
 

@@ -1,10 +1,12 @@
 // Packed weights in files: what a cache folder gives, and what becomes of it.
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <sstream>
 #include <thread>
 
 #include "plx/schedule/models_testing.h"
@@ -70,10 +72,15 @@ class CacheFolder : public ::testing::Test {
   }
   nlohmann::json run(Units units) const { return run(units, settings()); }
 
-  std::vector<fs::path> entries() const {
+  // Of units; and of the graph that they are cut from.
+  std::vector<fs::path> entries() const { return entries_with("unit.onnx"); }
+  std::vector<fs::path> graphs() const { return entries_with("graph.onnx"); }
+  std::vector<fs::path> entries_with(const std::string& file) const {
     std::vector<fs::path> found;
     for (const auto& entry : fs::recursive_directory_iterator(cache_)) {
-      if (entry.path().filename() == "about.json") found.push_back(entry.path().parent_path());
+      if (entry.path().filename() == file && fs::exists(entry.path().parent_path() / "about.json")) {
+        found.push_back(entry.path().parent_path());
+      }
     }
     return found;
   }
@@ -175,6 +182,79 @@ TEST_F(CacheFolder, WritesAnewWhatIsDamaged) {
   for (const auto& entry : fs::recursive_directory_iterator(cache_)) {
     EXPECT_FALSE(entry.path().filename().string().starts_with(".new-")) << "left behind: " << entry.path();
   }
+}
+
+// The graph that units are cut from is there too: what stands in its file is what runs.
+TEST_F(CacheFolder, HoldsTheOptimisedGraph) {
+  run(Units::kWhole);
+  EXPECT_EQ(graphs().size(), 0u) << "the model as given needs none";
+  run(Units::kNodes);
+  ASSERT_EQ(graphs().size(), 1u);
+  const fs::path file = graphs().front() / "graph.onnx";
+  const auto written = fs::last_write_time(file);
+  run(Units::kBranches);
+  EXPECT_EQ(fs::last_write_time(file), written);
+
+  std::stringstream content;
+  content << std::ifstream(file, std::ios::binary).rdbuf();
+  std::string bytes = content.str();
+  int changed = 0;
+  for (size_t at = 0; (at = bytes.find("Tanh", at)) != std::string::npos; ++changed) bytes.replace(at, 4, "Atan");
+  ASSERT_GT(changed, 0);
+  std::ofstream(file, std::ios::binary | std::ios::trunc) << bytes;
+  const auto model = must(Model::load_file(runtime(), model_, settings()));
+  PlanRequest request;
+  request.options.units = Units::kNodes;
+  const auto session = must(model->make_session(must(model->make_plan(request)), 0));
+  must(schedule::testing::bind(*session, 0, x_));
+  must(session->run());
+  EXPECT_NE(outputs(*session, 1), expected_);
+}
+
+TEST_F(CacheFolder, WritesTheGraphAnewIfItIsDamaged) {
+  run(Units::kNodes);
+  const std::vector<std::pair<const char*, void (*)(const fs::path&)>> damages = {
+      {"cut short", [](const fs::path& entry) { fs::resize_file(entry / "graph.onnx", 100); }},
+      {"no model", [](const fs::path& entry) { fs::remove(entry / "graph.onnx"); }},
+      {"another model", [](const fs::path& entry) {
+         const auto size = fs::file_size(entry / "graph.onnx");
+         std::ofstream(entry / "graph.onnx", std::ios::trunc) << std::string(size, 'x');
+       }},
+      {"no weights", [](const fs::path& entry) { fs::remove(entry / "graph.onnx.weights"); }},
+      {"weights cut short", [](const fs::path& entry) { fs::resize_file(entry / "graph.onnx.weights", kWeightBytes); }},
+      {"no JSON", [](const fs::path& entry) { std::ofstream(entry / "about.json", std::ios::trunc) << "{"; }},
+      {"nothing", [](const fs::path& entry) { fs::remove_all(entry); }},
+  };
+  for (const auto& [name, damage] : damages) {
+    SCOPED_TRACE(name);
+    ASSERT_EQ(graphs().size(), 1u);
+    damage(graphs().front());
+    const auto mended = run(Units::kNodes);
+    EXPECT_EQ(mended["problem"], "") << mended;
+    EXPECT_EQ(mended["loaded"], 2) << mended;
+  }
+  EXPECT_EQ(graphs().size(), 1u);
+}
+
+// Weights in a file beside the model stay there, and the graph finds them again in a process where files have other numbers.
+TEST_F(CacheFolder, FindsTheModelsOwnWeightsAgain) {
+  const Tensor a = noise({kSide, kSide}, 1);
+  OnnxModel m;
+  m.input("x", kFloat, {"n", kSide}).output("y", kFloat, {"n", kSide});
+  m.initializer("a", TensorBytes(kFloat, {kSide, kSide}).external({{"location", "a.bin"}}));
+  m.node("MatMul", {"x", "a"}, {"p"}).node("Tanh", {"p"}, {"y"});
+  std::ofstream(top_ + "/a.bin", std::ios::binary) << a.bytes;
+  std::ofstream(model_, std::ios::binary | std::ios::trunc) << m.bytes();
+  expected_ = Plain(runtime(), model_).run({x_});
+  run(Units::kNodes);
+  ASSERT_EQ(graphs().size(), 1u);
+  EXPECT_FALSE(fs::exists(graphs().front() / "graph.onnx.weights"));
+  const auto written = fs::last_write_time(graphs().front() / "graph.onnx");
+  std::vector<graph::Descriptor> others;
+  for (int i = 0; i < 5; ++i) others.emplace_back(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  EXPECT_EQ(run(Units::kNodes)["loaded"], 1);
+  EXPECT_EQ(run(Units::kBranches)["problem"], "");
+  EXPECT_EQ(fs::last_write_time(graphs().front() / "graph.onnx"), written) << "it was used";
 }
 
 TEST_F(CacheFolder, ThatCannotBeWrittenIsNoErrorOfTheSession) {

@@ -48,7 +48,9 @@ std::string key_of(const PlanRequest& request) {
 }
 
 // Whether ONNX Runtime has to write most of the weights when it saves the optimised graph: those inside the model's file,
-// and those of convolutions, which change their layout. Measured, 2 cores of an AMD EPYC: saving them apart takes yolov8n
+// those of convolutions, which change their layout, and those of half precision, which become float32 where no kernel takes
+// them as they are. (In the graph's own file they would lie as they come, and each would have to be copied to be aligned:
+// 114 MB for swinv2-tiny in float16.) Measured, 2 cores of an AMD EPYC: saving them apart takes yolov8n
 // from 50 to 41 ms and MiniLM (weights in the file) from 336 to 196, and clip-text (all in an external file) from 87 to 340.
 ort::Weights place_of_weights(const graph::Graph& graph) {
   uint64_t all = 0;
@@ -62,7 +64,8 @@ ort::Weights place_of_weights(const graph::Graph& graph) {
     const bool of_convolution = std::any_of(value.consumers.begin(), value.consumers.end(),
                                             [&](graph::NodeId id) { return graph.nodes[id].op_type == "Conv"; });
     all += weight.size_bytes;
-    if (!weight.external || of_convolution) written += weight.size_bytes;
+    const bool half = weight.element == graph::ElementType::kFloat16 || weight.element == graph::ElementType::kBfloat16;
+    if (!weight.external || of_convolution || half) written += weight.size_bytes;
   }
   return written > all / 2 ? ort::Weights::kApart : ort::Weights::kInPlace;
 }
@@ -208,8 +211,13 @@ Result<std::shared_ptr<const schedule::Subject>> Model::optimised(bool for_devic
   const bool first = kept == nullptr;
   graph::Graph made;
   if (first) {
-    auto graph = ort::optimise(given_->runtime, given_->source, *given_->settings,
-                               for_device ? ORT_ENABLE_EXTENDED : ORT_ENABLE_ALL, place_of_weights(*given_->graph));
+    const GraphOptimizationLevel level = for_device ? ORT_ENABLE_EXTENDED : ORT_ENABLE_ALL;
+    const ort::Weights weights = place_of_weights(*given_->graph);
+    const bool nested = std::any_of(given_->graph->nodes.begin(), given_->graph->nodes.end(),
+                                    [](const graph::Node& node) { return node.has_subgraph; });
+    auto graph = given_->cache != nullptr && !nested
+                     ? given_->cache->optimised(given_->runtime, given_->source, *given_->settings, level, weights)
+                     : ort::optimise(given_->runtime, given_->source, *given_->settings, level, weights);
     if (!graph) return graph.error();
     made = graph.take();
     // Before IR version 4 every constant is an input too, and in the saved graph it stays one when a pass has folded it

@@ -294,11 +294,27 @@ Result<graph::Graph> optimise(const std::shared_ptr<Runtime>& runtime, const Mod
   if (file.get() < 0 || (weights == Weights::kApart && data.get() < 0)) {
     return fail(Code::kIo, "cannot make a memory file for the optimised graph: ", std::strerror(errno));
   }
-  ModelSettings all_settings = settings;
+  // A file name beside the graph's: both are numbers in the same folder.
+  const std::string location = weights == Weights::kApart ? std::to_string(data.get()) : std::string();
+  const std::string path = std::string(kDescriptors) + "/" + std::to_string(file.get());
+  if (auto s = save_optimised(runtime, source, settings, level, path, location); !s) return s.error();
+  auto mapping = graph::Mapping::of_descriptor(file.get(), "optimised " + source.name);
+  if (!mapping) return mapping.error();
+  graph::Files files = source.files;
   if (weights == Weights::kApart) {
-    // A file name beside the graph's: both are numbers in the same folder. What is small stays in the graph, where
-    // `infer` and units want it.
-    all_settings.config.emplace_back("session.optimized_model_external_initializers_file_name", std::to_string(data.get()));
+    auto apart = graph::Mapping::of_descriptor(data.get(), "weights of " + source.name);
+    if (!apart) return apart.error();
+    files.emplace(location, apart.take());
+  }
+  return read_optimised(mapping.take(), source, std::move(files));
+}
+
+Status save_optimised(const std::shared_ptr<Runtime>& runtime, const ModelSource& source, const ModelSettings& settings,
+                      GraphOptimizationLevel level, const std::string& path, const std::string& weights_name) {
+  ModelSettings all_settings = settings;
+  if (!weights_name.empty()) {
+    // What is small stays in the graph, where `infer` and units want it.
+    all_settings.config.emplace_back("session.optimized_model_external_initializers_file_name", weights_name);
     all_settings.config.emplace_back("session.optimized_model_external_initializers_min_size_in_bytes",
                                      std::to_string(kProbeInlineBytes + 1));
   }
@@ -308,36 +324,32 @@ Result<graph::Graph> optimise(const std::shared_ptr<Runtime>& runtime, const Mod
   spec.level = level;
   spec.prepack = false;  // nothing will run in this session
   spec.fix_dimensions = true;
-  spec.save_path = std::string(kDescriptors) + "/" + std::to_string(file.get());
-  if (auto session = make_session(runtime, spec); !session) return session.error();
+  spec.save_path = path;
+  auto session = make_session(runtime, spec);
+  return session ? Status{} : Status(session.error());
+}
 
-  auto mapping = graph::Mapping::of_descriptor(file.get(), "optimised " + source.name);
-  if (!mapping) return mapping.error();
+Result<graph::Graph> read_optimised(std::shared_ptr<graph::Mapping> file, const ModelSource& source, graph::Files files) {
   graph::ReadOptions options;
   options.name = source.name;
   options.limits = graph::Limits::none();  // the model was within its own
-  options.files = source.files;
-  if (weights == Weights::kApart) {
-    auto apart = graph::Mapping::of_descriptor(data.get(), "weights of " + source.name);
-    if (!apart) return apart.error();
-    options.files.emplace(std::to_string(data.get()), apart.take());
-  } else if (source.files.empty()) {
-    options.base_directory = source.base_directory;
-  }
+  options.files = std::move(files);
+  if (options.files.empty()) options.base_directory = source.base_directory;
   auto storage = std::make_shared<graph::Storage>();
-  const auto bytes = storage->keep(mapping.take());
+  const auto bytes = storage->keep(std::move(file));
   auto graph = graph::read_model(bytes, std::move(storage), options);
+  if (!graph) return graph;
   // ONNX Runtime writes every domain that the process knows by then, ours from the first crew on: the same graph is to be
   // the same at any time.
-  if (graph) graph->opsets.erase(Crew::kDomain);
-  // The number means another file soon; the mapping stays.
-  if (graph && weights == Weights::kApart) {
-    const auto apart = graph->files.find(std::to_string(data.get()));
-    if (apart != graph->files.end()) {
-      graph->storage->keep(apart->second);
-      graph->files.erase(apart);
-    }
+  graph->opsets.erase(Crew::kDomain);
+  // What is not the model's own is kept, but not by a name: numbers soon mean other files, and another process had others.
+  graph::Files own;
+  for (const auto& [location, mapping] : graph->files) {
+    const auto same = std::find_if(source.files.begin(), source.files.end(), [&](const auto& one) { return one.second == mapping; });
+    if (same == source.files.end()) graph->storage->keep(mapping);
+    else own.insert(*same);
   }
+  graph->files = std::move(own);
   return graph;
 }
 

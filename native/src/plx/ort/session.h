@@ -72,6 +72,12 @@ enum class Weights {
 // had to be written anyway; it cannot be had for a graph with subgraphs, whose bodies name their files themselves.
 Result<graph::Graph> optimise(const std::shared_ptr<Runtime>& runtime, const ModelSource& source, const ModelSettings& settings,
                               GraphOptimizationLevel level = ORT_ENABLE_ALL, Weights weights = Weights::kInPlace);
+// Its two halves, for a graph that is kept in files. The graph goes to `path`, weights of kApart to a file of that name in
+// the same folder; without a name they stay in place.
+Status save_optimised(const std::shared_ptr<Runtime>& runtime, const ModelSource& source, const ModelSettings& settings,
+                      GraphOptimizationLevel level, const std::string& path, const std::string& weights_name);
+// files: external data by the locations that the graph gives, the weights' included.
+Result<graph::Graph> read_optimised(std::shared_ptr<graph::Mapping> file, const ModelSource& source, graph::Files files);
 
 // Sizes of the graph's inputs: all dims of an input, by value.
 using InputDims = std::map<graph::ValueId, std::vector<int64_t>>;

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cstdlib>
@@ -11,7 +12,9 @@
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <set>
+#include <vector>
 
 #include "plx/base/hasher.h"
 #include "plx/graph/storage.h"
@@ -23,12 +26,12 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr int kFormat = 1;
-constexpr const char* kModel = "unit.onnx";
+constexpr const char* kUnit = "unit.onnx";
+constexpr const char* kGraph = "graph.onnx";
 constexpr const char* kAbout = "about.json";
+constexpr const char* kFiles = "files";  // in about.json of a graph: what its locations meant where it was made
 constexpr const char* kNew = ".new-";  // how the names of entries begin that are being written
 constexpr auto kAbandoned = std::chrono::hours(1);
-
-std::string weights_file(const std::string& entry) { return entry + "/" + kModel + kWeightsSuffix; }
 
 std::string digest_of(const std::string& text) {
   Hasher hasher;
@@ -101,17 +104,30 @@ Result<std::shared_ptr<SessionCache>> SessionCache::open(const std::string& fold
   return std::shared_ptr<SessionCache>(new SessionCache(place, model_path, identity));
 }
 
+SessionCache::Entry SessionCache::entry_of(const Runtime& runtime, const std::string& what, const char* model) const {
+  const nlohmann::json facts = {{"format", kFormat}, {"model", model_path_}, {"files", identity_}, {"session", what},
+                                {"onnxruntime", runtime.version()}, {"cpu", cpu()}};
+  std::string about = facts.dump(2, ' ', false, nlohmann::json::error_handler_t::replace);
+  std::string folder = folder_ + "/" + digest_of(about);
+  return {std::move(about), std::move(folder), model};
+}
+
 Result<Session> SessionCache::session(const std::shared_ptr<Runtime>& runtime, const std::string& what,
                                       const SessionSpec& spec) {
-  const nlohmann::json facts = {{"format", kFormat}, {"model", model_path_}, {"files", identity_}, {"session", what},
-                                {"onnxruntime", runtime->version()}, {"cpu", cpu()}};
-  const std::string about = facts.dump(2, ' ', false, nlohmann::json::error_handler_t::replace);
-  const std::string entry = folder_ + "/" + digest_of(about);
-  auto session = load(runtime, entry, about, spec);
+  const Entry entry = entry_of(*runtime, what, kUnit);
+  auto session = load(runtime, entry, entry.folder, spec);
   const bool found = static_cast<bool>(session);
   std::string problem;
   if (!found) {
-    session = store(runtime, entry, about, spec);
+    const auto save = [&](const std::string& path) {
+      SessionSpec saving = spec;
+      saving.save_path = path;
+      saving.save_packed = true;
+      auto made = make_session(runtime, saving);
+      return made ? Status{} : Status(made.error());
+    };
+    // ONNX Runtime does not read back all that it saves.
+    session = store(entry, nullptr, save, [&](const std::string& folder) { return load(runtime, entry, folder, spec); });
     if (!session) {
       problem = session.error().message;
       session = make_session(runtime, spec);
@@ -124,8 +140,29 @@ Result<Session> SessionCache::session(const std::shared_ptr<Runtime>& runtime, c
     return session;
   }
   ++(found ? stats_.loaded : stats_.stored);
-  stats_.bytes += size_of(entry + "/" + kModel) + size_of(weights_file(entry));
+  stats_.bytes += size_of(entry.folder + "/" + kUnit) + size_of(entry.folder + "/" + kUnit + kWeightsSuffix);
   return session;
+}
+
+Result<graph::Graph> SessionCache::optimised(const std::shared_ptr<Runtime>& runtime, const ModelSource& source,
+                                             const ModelSettings& settings, GraphOptimizationLevel level, Weights weights) {
+  const bool apart = weights == Weights::kApart;
+  const Entry entry = entry_of(*runtime, "the graph after level " + std::to_string(level) + (apart ? ", weights apart, " : ", ") +
+                                             describe(settings), kGraph);
+  auto graph = load_graph(entry, entry.folder, source);
+  if (graph) return graph;
+  nlohmann::json files = nlohmann::json::object();
+  for (const auto& [location, mapping] : source.files) files[location] = mapping->identity();
+  const auto save = [&](const std::string& path) {
+    return save_optimised(runtime, source, settings, level, path, apart ? std::string(kGraph) + kWeightsSuffix : std::string());
+  };
+  graph = store(entry, files, save, [&](const std::string& folder) { return load_graph(entry, folder, source); });
+  if (graph) return graph;
+  {
+    const std::lock_guard lock(mutex_);
+    stats_.problem = graph.error().message;
+  }
+  return optimise(runtime, source, settings, level, weights);
 }
 
 SessionCache::Stats SessionCache::stats() const {
@@ -133,25 +170,58 @@ SessionCache::Stats SessionCache::stats() const {
   return stats_;
 }
 
-Result<Session> SessionCache::load(const std::shared_ptr<Runtime>& runtime, const std::string& entry,
-                                   const std::string& about, const SessionSpec& spec) {
-  std::ifstream file(entry + "/" + kAbout);
-  const nlohmann::json kept = nlohmann::json::parse(file, nullptr, false);
-  const uint64_t model_bytes = size_of(entry + "/" + kModel);
-  const uint64_t weights_bytes = size_of(weights_file(entry));
-  const nlohmann::json expected = {{"about", nlohmann::json::parse(about)}, {"model_bytes", model_bytes}, {"weights_bytes", weights_bytes}};
-  if (kept.is_discarded() || kept != expected) return fail(Code::kNotFound, "no such entry");
+namespace {
+
+// What about.json says if the entry is whole; nothing if it is not.
+std::optional<nlohmann::json> whole(const std::string& about, const std::string& folder, const std::string& model) {
+  std::ifstream file(folder + "/" + kAbout);
+  nlohmann::json kept = nlohmann::json::parse(file, nullptr, false);
+  if (kept.is_discarded() || !kept.is_object()) return std::nullopt;
+  const nlohmann::json expected = {{"about", nlohmann::json::parse(about)},
+                                   {"model_bytes", size_of(folder + "/" + model)},
+                                   {"weights_bytes", size_of(folder + "/" + model + kWeightsSuffix)}};
+  for (const auto& [key, value] : expected.items()) {
+    if (!kept.contains(key) || kept[key] != value) return std::nullopt;
+  }
+  return kept;
+}
+
+}  // namespace
+
+Result<Session> SessionCache::load(const std::shared_ptr<Runtime>& runtime, const Entry& entry, const std::string& folder,
+                                   const SessionSpec& spec) {
+  if (!whole(entry.about, folder, entry.model)) return fail(Code::kNotFound, "no such entry");
   SessionSpec ready;
   ready.source.name = spec.source.name;
-  ready.source.path = entry + "/" + kModel;
+  ready.source.path = folder + "/" + entry.model;
   ready.settings = spec.settings;
   ready.level = ORT_DISABLE_ALL;  // every pass has run
   ready.pool = spec.pool;
   return make_session(runtime, ready);
 }
 
-Result<Session> SessionCache::store(const std::shared_ptr<Runtime>& runtime, const std::string& entry, const std::string& about,
-                                    const SessionSpec& spec) {
+Result<graph::Graph> SessionCache::load_graph(const Entry& entry, const std::string& folder, const ModelSource& source) {
+  const auto kept = whole(entry.about, folder, entry.model);
+  if (!kept || !kept->contains(kFiles)) return fail(Code::kNotFound, "no such entry");
+  graph::Files files;
+  for (const auto& [location, identity] : (*kept)[kFiles].items()) {
+    const auto same = std::find_if(source.files.begin(), source.files.end(),
+                                   [&](const auto& one) { return identity == one.second->identity(); });
+    if (same == source.files.end()) return fail(Code::kNotFound, "the entry is of other files");
+    files.emplace(location, same->second);
+  }
+  auto model = graph::Mapping::open(folder + "/" + entry.model);
+  if (!model) return model.error();
+  if (const std::string weights = folder + "/" + entry.model + kWeightsSuffix; size_of(weights) != 0) {
+    auto mapping = graph::Mapping::open(weights);
+    if (!mapping) return mapping.error();
+    files.emplace(entry.model + kWeightsSuffix, mapping.take());
+  }
+  return read_optimised(model.take(), source, std::move(files));
+}
+
+template <class Save, class Try>
+auto SessionCache::store(const Entry& entry, const nlohmann::json& files, Save&& save, Try&& try_it) -> decltype(try_it(std::string())) {
   std::error_code error;
   fs::create_directories(folder_, error);
   if (error) return fail(Code::kIo, "cannot make '", folder_, "': ", error.message());
@@ -164,33 +234,35 @@ Result<Session> SessionCache::store(const std::shared_ptr<Runtime>& runtime, con
       fs::remove_all(path, ignored);
     }
   } const remover{fresh};
-  SessionSpec saving = spec;
-  saving.save_path = fresh + "/" + kModel;
-  saving.save_packed = true;
-  if (auto made = make_session(runtime, saving); !made) return made.error();
+  const std::string model = fresh + "/" + entry.model;
+  if (auto s = save(model); !s) return s.error();
+  const bool has_weights = fs::exists(model + kWeightsSuffix, error);
   {
-    const nlohmann::json kept = {{"about", nlohmann::json::parse(about)},
-                                 {"model_bytes", size_of(saving.save_path)},
-                                 {"weights_bytes", size_of(weights_file(fresh))}};
+    nlohmann::json kept = {{"about", nlohmann::json::parse(entry.about)},
+                           {"model_bytes", size_of(model)},
+                           {"weights_bytes", size_of(model + kWeightsSuffix)}};
+    if (!files.is_null()) kept[kFiles] = files;
     std::ofstream file(fresh + "/" + kAbout);
     file << kept.dump(2) << "\n";
     if (!file.flush()) return fail(Code::kIo, "cannot write '", fresh, "/", kAbout, "'");
   }
-  for (const std::string& path : {saving.save_path, weights_file(fresh), fresh + "/" + kAbout, fresh}) {
+  std::vector<std::string> written = {model, fresh + "/" + kAbout, fresh};
+  if (has_weights) written.push_back(model + kWeightsSuffix);
+  for (const std::string& path : written) {
     if (auto s = flush(path); !s) return s.error();
   }
-  auto session = load(runtime, fresh, about, spec);  // ONNX Runtime does not read back all that it saves
-  if (!session) return session;
-  if (::rename(fresh.c_str(), entry.c_str()) != 0) {
+  auto made = try_it(fresh);
+  if (!made) return made;
+  if (::rename(fresh.c_str(), entry.folder.c_str()) != 0) {
     // The one that is there is damaged, or another was faster; and faster again, if it is there once more after that.
     // Whoever has mapped it keeps it.
-    fs::remove_all(entry, error);
-    const bool placed = ::rename(fresh.c_str(), entry.c_str()) == 0;
-    if (!placed && errno != EEXIST && errno != ENOTEMPTY) return failed("write", entry).error();
+    fs::remove_all(entry.folder, error);
+    const bool placed = ::rename(fresh.c_str(), entry.folder.c_str()) == 0;
+    if (!placed && errno != EEXIST && errno != ENOTEMPTY) return failed("write", entry.folder).error();
   }
   remove_others();
   if (auto s = flush(folder_); !s) return s.error();
-  return session;
+  return made;
 }
 
 // Entries of the model as it was, which nobody loads again, and what was never finished. Files that are mapped stay until

@@ -8,6 +8,10 @@
 //
 //   FOLDER/<the model's path>/<its files as they are now>/<what the session is of>/{unit.onnx, unit.onnx.weights, about.json}
 //
+// So does the graph that units are cut from, as ONNX Runtime's passes leave it: without it each process would have ONNX
+// Runtime read the whole model and write it again, weights inside the model's file and those of convolutions included. Its
+// entry holds graph.onnx, graph.onnx.weights and about.json.
+//
 // (digests, each of them). Packed weights are bound to the CPU and to ONNX Runtime's version, so both are in the last
 // one, and about.json says all of it for people. An entry is written beside its place, flushed, tried, and moved there;
 // whoever finds it half written or cut short writes it anew. Writing one removes those of the same model with other
@@ -21,6 +25,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 
 #include "plx/base/result.h"
@@ -46,6 +51,10 @@ class SessionCache {
   static Result<std::shared_ptr<SessionCache>> open(const std::string& folder, const std::string& model_path,
                                                     const std::string& identity);
 
+  // The optimised graph (ort::optimise), from its files. Not for graphs with subgraphs, whose bodies name their files by
+  // numbers of this process.
+  Result<graph::Graph> optimised(const std::shared_ptr<Runtime>& runtime, const ModelSource& source, const ModelSettings& settings,
+                                 GraphOptimizationLevel level, Weights weights);
   // The session that `spec` describes, from its file. what: all that it depends on, beside the model's files.
   Result<Session> session(const std::shared_ptr<Runtime>& runtime, const std::string& what, const SessionSpec& spec);
   Stats stats() const;
@@ -53,10 +62,19 @@ class SessionCache {
  private:
   SessionCache(std::string folder, std::string model_path, std::string identity)
       : folder_(std::move(folder)), model_path_(std::move(model_path)), identity_(std::move(identity)) {}
-  Result<Session> load(const std::shared_ptr<Runtime>& runtime, const std::string& entry, const std::string& about,
-                       const SessionSpec& spec);
-  Result<Session> store(const std::shared_ptr<Runtime>& runtime, const std::string& entry, const std::string& about,
-                        const SessionSpec& spec);
+  // What an entry is of, and its place.
+  struct Entry {
+    std::string about;
+    std::string folder;
+    std::string model;  // file name; its weights have kWeightsSuffix behind it
+  };
+  Entry entry_of(const Runtime& runtime, const std::string& what, const char* model) const;
+  static Result<Session> load(const std::shared_ptr<Runtime>& runtime, const Entry& entry, const std::string& folder,
+                              const SessionSpec& spec);
+  static Result<graph::Graph> load_graph(const Entry& entry, const std::string& folder, const ModelSource& source);
+  // Makes the entry anew: save writes its files into a folder, more is noted about them, and try_it reads them from there.
+  template <class Save, class Try>
+  auto store(const Entry& entry, const nlohmann::json& more, Save&& save, Try&& try_it) -> decltype(try_it(std::string()));
   void remove_others() const;
 
   const std::string folder_;  // of this model, with these files

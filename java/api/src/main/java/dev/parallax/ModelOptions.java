@@ -26,11 +26,10 @@ import java.util.Objects;
  * @param dataFolders further folders in which external data may lie where a symbolic link in the model's folder leads
  *     there, as in caches that keep files by their checksums; elsewhere no link is followed
  * @param limits how much the model may ask for
- * @param cacheFolder a folder for units with weights that ONNX Runtime has packed: written by the first session, mapped by
- *     all later ones of any process, which then load faster and take no memory for packed weights that the system could
- *     not drop. It takes the weights' bytes twice, is made if it is not there, and must be the user's alone; entries are
- *     bound to the model's files as they are, to the CPU and to ONNX Runtime's version. For models in files only; null =
- *     none, the default
+ * @param cacheFolder a folder for units with weights that ONNX Runtime has packed, and for the graph they are cut from:
+ *     written by the first session, mapped by all later ones of any process, which load faster and take no memory for
+ *     packed weights that the system could not drop. As large as the weights twice, or thrice where they stand in the
+ *     model's own file; nobody else may have the right to write to it. None by default; not for models in memory
  */
 public record ModelOptions(List<Path> customOpLibraries, Map<String, String> config, Map<String, Long> dimensions,
         Path baseDirectory, List<Path> dataFolders, ModelLimits limits, Path cacheFolder) {

@@ -415,7 +415,7 @@ class SessionTest {
             }
             RunReport.Shapes shapes = session.report().shapes();
             assertTrue(shapes.sizingNs() > 0);
-            assertEquals(new RunReport.Shapes(2, 2, 4, 2, 1, shapes.sizingNs()), shapes);
+            assertEquals(new RunReport.Shapes(2, 2, 4, 2, 1, 0, shapes.sizingNs()), shapes);
         }
         ParallaxException e = assertThrows(ParallaxException.class, () -> SessionOptions.builder().shapesKept(0)
                 .build());
