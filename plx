@@ -38,6 +38,25 @@ case ${1-} in
     run_fuzz "$@"
     exit
     ;;
+  bench)
+    # What takes processes without a JVM is a benchmark of its own.
+    suite=0 rest=() value='' folder=''
+    for argument in "${@:2}"; do
+      case $value$argument in
+        --suite) value='--suite ' ;;
+        '--suite memory') suite=1 value='' ;;
+        --suite=memory) suite=1 ;;
+        '--suite '*) value='' ;;
+        *)
+          if [[ -z $folder && -d $argument ]]; then folder=$argument; else rest+=("$argument"); fi
+          ;;
+      esac
+    done
+    if ((suite)); then
+      exec "$here/bench/footprint" ${folder:+--models "$folder"} "${rest[@]+"${rest[@]}"}"
+    fi
+    set_up "${run_tools[@]}"
+    ;;
   doctor)
     # A doctor looks and does not treat: nothing is installed, and without a JDK there is nobody to ask.
     if report_missing "${run_tools[@]}"; then

@@ -49,6 +49,6 @@ build_runner() {
     quietly "$root/target/runner-ort.log" maven -pl native dependency:unpack@ort || exit 2
     cd "$root/native"
     quietly "$root/target/runner-configure.log" cmake --preset release || exit 2
-    quietly "$root/target/runner-build.log" cmake --build --preset release --target plx-run plx-plan-memory || exit 2
+    quietly "$root/target/runner-build.log" cmake --build --preset release --target plx-run plx-plan-memory plx-single-file || exit 2
   ) 9>"$root/target/lock"
 }

@@ -186,6 +186,36 @@ TEST_F(PlxRun, SaysWhatIsWrong) {
   expect_refused(model_ + " --sped", "--sped");
 }
 
+TEST_F(PlxRun, RunsAModelThatWasMadeOneFile) {
+  const std::string folder = model_ + ".folder";
+  std::filesystem::create_directories(folder);
+  const std::string beside = folder + "/beside.onnx";
+  const std::string single = folder + "/single.onnx";
+  std::vector<float> weights(64 * 64);
+  for (size_t i = 0; i < weights.size(); ++i) weights[i] = static_cast<float>(i % 13) * 0.01f - 0.06f;
+  std::ofstream(folder + "/w.bin", std::ios::binary).write(reinterpret_cast<const char*>(weights.data()), 64 * 64 * 4);
+  Model m;
+  m.input("x", kFloat, {"n", 64}).initializer("w", TensorBytes(kFloat, {64, 64}).external({{"location", "w.bin"}}));
+  m.node("MatMul", {"x", "w"}, {"a"}).node("Tanh", {"a"}, {"y"}).output("y", kFloat, {"n", 64});
+  std::ofstream(beside, std::ios::binary) << m.bytes();
+  const auto convert = [](const std::string& arguments) {
+    return WEXITSTATUS(std::system((std::string(PLX_SINGLE_FILE_COMMAND) + " " + arguments + " 2>/dev/null").c_str()));
+  };
+  EXPECT_EQ(convert(beside + " " + single), 0);
+  const auto digest = [](const std::string& model) {
+    const Outcome outcome = plx_run(model + " --threads 2 --runs 2 --units whole");
+    EXPECT_EQ(outcome.status, 0) << outcome.out;
+    return nlohmann::json::parse(outcome.out)["outputs_digest"];
+  };
+  const auto expected = digest(beside);
+  std::filesystem::remove(folder + "/w.bin");
+  EXPECT_EQ(digest(single), expected) << "without the file beside it";
+  EXPECT_EQ(convert(beside + " " + single), 2) << "whose weights are gone";
+  EXPECT_EQ(convert(single + " /nowhere/model.onnx"), 2);
+  EXPECT_EQ(convert(""), 2);
+  std::filesystem::remove_all(folder);
+}
+
 TEST_F(PlxRun, ExplainsItself) {
   const Outcome help = plx_run("--help");
   EXPECT_EQ(help.status, 0);

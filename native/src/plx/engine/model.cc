@@ -1,10 +1,12 @@
 #include "plx/engine/model.h"
 
 #include <algorithm>
+#include <cstring>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
+#include <type_traits>
 
 #include "plx/engine/measure.h"
 #include "plx/ort/symbolic_shapes.h"
@@ -37,14 +39,41 @@ std::string text(const std::vector<int64_t>& dims) {
 }
 
 // Everything a plan depends on beside the model, as text.
+// No JSON: its values ask for memory when they are destroyed, which ends the process if there is none.
 std::string key_of(const PlanRequest& request) {
   const partition::Options& o = request.options;
-  nlohmann::json key = {static_cast<int>(o.units), static_cast<int>(o.rule), o.beta, o.min_nodes, request.estimate, request.shapes};
+  std::string key;
+  const auto add = [&key](const auto& value) {
+    if constexpr (std::is_convertible_v<decltype(value), std::string_view>) {
+      key += std::to_string(std::string_view(value).size()) + ':' + std::string(value);
+    } else if constexpr (std::is_floating_point_v<std::decay_t<decltype(value)>>) {
+      char bits[sizeof value];
+      std::memcpy(bits, &value, sizeof value);
+      key.append(bits, sizeof bits);
+    } else {
+      key += std::to_string(value) + ';';
+    }
+  };
+  add(static_cast<int>(o.units));
+  add(static_cast<int>(o.rule));
+  add(o.beta);
+  add(o.min_nodes);
+  add(static_cast<int>(request.estimate));
+  for (const auto& [name, shape] : request.shapes) {
+    add(name);
+    for (const int64_t size : shape) add(size);
+    key += '|';
+  }
   if (o.device) {
     const partition::DeviceProfile& d = *o.device;
-    key.push_back({d.name, d.operators, d.min_nodes, d.min_macs, d.max_bytes_per_mac, d.latency_s, d.r_acc, d.b_bw, d.r_cpu});
+    key += 'd';
+    add(d.name);
+    for (const std::string& one : d.operators) add(one);
+    key += '|';
+    add(d.min_nodes);
+    for (const double number : {d.min_macs, d.max_bytes_per_mac, d.latency_s, d.r_acc, d.b_bw, d.r_cpu}) add(number);
   }
-  return key.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  return key;
 }
 
 // Whether ONNX Runtime has to write most of the weights when it saves the optimised graph: those inside the model's file,

@@ -906,7 +906,7 @@ Result<Graph> read_model(std::span<const std::byte> bytes, std::shared_ptr<Stora
   } catch (const Refused& error) {
     return fail(Code::kInvalidModel, "'", options.name, "' ", error.what());
   } catch (const std::bad_alloc&) {
-    return fail(Code::kIo, "not enough memory to read '", options.name, "'");
+    return fail(Code::kMemoryBudget, "not enough memory to read '", options.name, "'");
   } catch (const std::filesystem::filesystem_error& error) {
     return fail(Code::kIo, "cannot read '", options.name, "': ", error.what());
   }

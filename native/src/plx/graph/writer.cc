@@ -67,6 +67,16 @@ std::string handed_over(const Value& value, const Initializer& init, const std::
   return tensor;
 }
 
+std::string with_data(const Value& value, const Initializer& init) {
+  std::string tensor;
+  pbf_writer writer{tensor};
+  writer.add_packed_int64(onnx::TensorProto::kDims, init.dims.begin(), init.dims.end());
+  writer.add_int32(onnx::TensorProto::kDataType, static_cast<int32_t>(init.element));
+  writer.add_string(onnx::TensorProto::kName, value.name);
+  writer.add_bytes(onnx::TensorProto::kRawData, reinterpret_cast<const char*>(init.data), init.size_bytes);
+  return tensor;
+}
+
 std::string node_proto(const Graph& graph, const Node& node) {
   std::string bytes;
   pbf_writer writer{bytes};
@@ -111,6 +121,8 @@ Part write_part(const Graph& graph, std::span<const NodeId> nodes, std::span<con
     if (large) {
       part.handed_over.push_back(id);
       writer.add_message(onnx::GraphProto::kInitializer, handed_over(graph.values[id], init, options.stand_in));
+    } else if (init.external && options.without_files) {
+      writer.add_message(onnx::GraphProto::kInitializer, with_data(graph.values[id], init));
     } else {
       add_view(writer, init.sparse ? onnx::GraphProto::kSparseInitializer : onnx::GraphProto::kInitializer, init.proto);
     }

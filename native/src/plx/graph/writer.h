@@ -16,6 +16,8 @@ struct WriteOptions {
   // Their ids go to Part::handed_over.
   uint64_t inline_limit_bytes = UINT64_MAX;
   std::string stand_in;
+  // Write data that lies in files into the model: the file becomes one that needs no other.
+  bool without_files = false;
   // Declare those as inputs of fixed shape instead: a model to ask for types and shapes, which needs no weights.
   bool large_as_inputs = false;
   // Leave the outputs' types to ONNX Runtime's inference.

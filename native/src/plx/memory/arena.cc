@@ -38,6 +38,9 @@ namespace {
 
 constexpr size_t kSmallestGrowth = size_t{256} << 10;
 constexpr size_t kLargestSpareGrowth = size_t{32} << 20;
+// Regions from this size on ask for huge pages. Measured by turns on an AMD EPYC, runs with and without for all from 4 MB on:
+// whisper-tiny-encoder (120 MB) 0.90 of the time, yolov8n and swinv2-tiny (16 to 24 MB) 0.98 to 1.04.
+constexpr size_t kHugeBytes = size_t{32} << 20;
 // No system serves more, and what is computed from less cannot overflow.
 constexpr size_t kLargestRequest = static_cast<size_t>(std::numeric_limits<ptrdiff_t>::max()) / 2;
 
@@ -388,7 +391,9 @@ class Arena::Impl {
   }
 
   static void* map_unbudgeted(size_t bytes) {
-    return mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void* const mapped = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (mapped != MAP_FAILED && bytes >= kHugeBytes) madvise(mapped, bytes, MADV_HUGEPAGE);  // a wish, no more
+    return mapped;
   }
 
   // The pages of a free region, as far as there is room for them; the rest of it stays, or nothing. Returns the bytes.

@@ -13,6 +13,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <fstream>
 #include <limits>
 #include <map>
 #include <mutex>
@@ -70,6 +71,34 @@ TEST(Arena, StartsEmpty) {
   EXPECT_EQ(arena.name(), "units");
   EXPECT_EQ(arena.stats().capacity_bytes, 0U);
   EXPECT_EQ(arena.stats().growths, 0U);
+}
+
+// "hg" among a mapping's flags: huge pages are wished for; the kernel knows the word if it has them.
+TEST(Arena, AsksForHugePagesWhereThereIsMuch) {
+  const auto wished = [](const void* block) {
+    std::ifstream maps("/proc/self/smaps");
+    const auto at = reinterpret_cast<uintptr_t>(block);
+    bool here = false;
+    for (std::string line; std::getline(maps, line);) {
+      unsigned long long begin = 0, end = 0;
+      char dash = 0;
+      if (std::sscanf(line.c_str(), "%llx%c%llx ", &begin, &dash, &end) == 3 && dash == '-') here = begin <= at && at < end;
+      if (here && line.starts_with("VmFlags:")) return line.find(" hg") != std::string::npos;
+    }
+    return false;
+  };
+  Arena arena("pages");
+  void* const small = arena.allocate(1 << 20);
+  void* const large = arena.allocate(64 << 20);
+  EXPECT_FALSE(wished(small));
+  // Not every kernel has them, and an emulator shows other flags.
+  void* const plain = mmap(nullptr, 64 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  ASSERT_NE(plain, MAP_FAILED);
+  madvise(plain, 64 << 20, MADV_HUGEPAGE);
+  EXPECT_EQ(wished(large), wished(plain));
+  munmap(plain, 64 << 20);
+  arena.free(small);
+  arena.free(large);
 }
 
 TEST(Arena, CountsExactly) {

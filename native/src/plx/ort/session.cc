@@ -333,8 +333,8 @@ Result<graph::Graph> read_optimised(std::shared_ptr<graph::Mapping> file, const 
   graph::ReadOptions options;
   options.name = source.name;
   options.limits = graph::Limits::none();  // the model was within its own
-  options.files = std::move(files);
-  if (options.files.empty()) options.base_directory = source.base_directory;
+  options.files = files;
+  if (files.empty()) options.base_directory = source.base_directory;
   auto storage = std::make_shared<graph::Storage>();
   const auto bytes = storage->keep(std::move(file));
   auto graph = graph::read_model(bytes, std::move(storage), options);
@@ -344,10 +344,11 @@ Result<graph::Graph> read_optimised(std::shared_ptr<graph::Mapping> file, const 
   graph->opsets.erase(Crew::kDomain);
   // What is not the model's own is kept, but not by a name: numbers soon mean other files, and another process had others.
   graph::Files own;
-  for (const auto& [location, mapping] : graph->files) {
-    const auto same = std::find_if(source.files.begin(), source.files.end(), [&](const auto& one) { return one.second == mapping; });
-    if (same == source.files.end()) graph->storage->keep(mapping);
-    else own.insert(*same);
+  for (const auto& used : graph->files) {
+    const auto same = std::find_if(source.files.begin(), source.files.end(), [&](const auto& one) { return one.second == used.second; });
+    if (same != source.files.end()) own.insert(*same);
+    else if (!files.contains(used.first)) own.insert(used);  // found in the model's folder
+    else graph->storage->keep(used.second);
   }
   graph->files = std::move(own);
   return graph;

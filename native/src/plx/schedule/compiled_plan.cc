@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <new>
 #include <thread>
 
 #include "plx/base/hasher.h"
@@ -208,6 +209,15 @@ Result<ort::Session> CompiledPlan::make_session(const ort::SessionSpec& spec, in
   return subject_->cache->session(subject_->runtime, what, spec);
 }
 
+// Nothing may escape from a thread.
+Result<ort::Session> CompiledPlan::without_exceptions(int unit, Width width) noexcept {
+  try {
+    return make_unit(unit, width);
+  } catch (const std::bad_alloc&) {
+    return Error{Code::kMemoryBudget, "out of memory", 0, 0};
+  }
+}
+
 Status CompiledPlan::compile(const std::vector<std::pair<int, Width>>& wanted) {
   const std::lock_guard lock(compile_mutex_);
   std::vector<std::pair<int, Width>> missing;
@@ -226,19 +236,24 @@ Status CompiledPlan::compile(const std::vector<std::pair<int, Width>>& wanted) {
   const auto work = [&] {
     for (size_t i = next++; i < missing.size() && !failed; i = next++) {
       const auto [unit, width] = missing[i];
-      auto session = make_unit(unit, width);
+      auto session = without_exceptions(unit, width);
       if (session) {
         sessions_[static_cast<size_t>(width)][unit] = session.take();
         continue;
       }
       const std::lock_guard guard(error_mutex);
-      if (!failed.exchange(true)) status = session.error();
+      if (!failed.exchange(true)) status = std::move(session.error());
     }
   };
   // Most of the time goes into packing weights, which ONNX Runtime does on one thread per session.
   const size_t helpers = std::min<size_t>(static_cast<size_t>(subject_->threads()), missing.size());
   std::vector<std::thread> threads;
-  for (size_t i = 1; i < helpers; ++i) threads.emplace_back(work);
+  try {
+    threads.reserve(helpers);
+    for (size_t i = 1; i < helpers; ++i) threads.emplace_back(work);
+  } catch (const std::exception&) {
+    // No memory or no right to more threads: those that there are do the work.
+  }
   work();
   for (std::thread& thread : threads) thread.join();
   subject_->runtime->arena().trim();  // ONNX Runtime's working copies; what it packed stays

@@ -93,6 +93,7 @@ class CompiledPlan {
   CompiledPlan() = default;
   int slot_of(graph::ValueId value);
   Result<ort::Session> make_unit(int unit, Width width);
+  Result<ort::Session> without_exceptions(int unit, Width width) noexcept;
   Result<ort::Session> make_session(const ort::SessionSpec& spec, int unit, uint64_t weight_bytes) const;
   Result<const OrtValue*> weight(graph::ValueId value);
 

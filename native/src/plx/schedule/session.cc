@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstring>
+#include <new>
 #include <nlohmann/json.hpp>
 
 #include "plx/memory/budget.h"
@@ -404,13 +405,22 @@ struct Session::Impl final : Executor::Work {
       if (adaptive->look(start)) limit_moved.store(true, std::memory_order_relaxed);
       if (budget->taken_bytes() > budget->limit_bytes()) return too_much_now(step);
     }
-    Status status = step.alias ? run_alias(step) : run_unit(step);
+    Status status = run_step(step);
     timings[index] = {start, now_ns(), worker};
     if (!status) return status;
     for (const int root : order.uses[index].roots) {
       if (uses_left[root].fetch_sub(1, std::memory_order_acq_rel) == 1) release(root);
     }
     return {};
+  }
+
+  // Nothing may escape into the pool's threads.
+  Status run_step(Step& step) noexcept {
+    try {
+      return step.alias ? run_alias(step) : run_unit(step);
+    } catch (const std::bad_alloc&) {
+      return Error{Code::kMemoryBudget, "out of memory", 0, 0};
+    }
   }
 
   Status too_much_now(const Step& step) {

@@ -43,6 +43,19 @@ final class PlxRun {
                 + "; the scripts in bench/ unpack it");
     }
 
+    /** Makes one file of a model and its weights; false where that cannot be, as for graphs inside nodes. */
+    boolean toSingleFile(Path model, Path file) throws IOException {
+        Process process = new ProcessBuilder(program.resolveSibling("plx-single-file").toString(), model.toString(),
+                file.toString()).redirectError(ProcessBuilder.Redirect.INHERIT).start();
+        try {
+            return process.waitFor() == 0;
+        } catch (InterruptedException e) {
+            process.destroy();
+            Thread.currentThread().interrupt();
+            throw new IOException("interrupted", e);
+        }
+    }
+
     /** What it measured; arguments beside the model, the library and the threads. */
     JsonObject run(Path model, List<String> arguments) throws IOException {
         Outcome outcome = start(command(model, arguments), ProcessBuilder.Redirect.INHERIT).outcome();

@@ -7,17 +7,22 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.google.gson.JsonParser;
 import dev.parallax.bench.FootprintResult.Engine;
+import dev.parallax.bench.FootprintResult.Storage;
 import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.Test;
 
 class FootprintResultTest {
     private static FootprintResult.Sample sample(long hwm, long anon, String digest) {
-        return new FootprintResult.Sample(hwm, anon, anon, 2.5, 100, 7, digest);
+        return new FootprintResult.Sample(hwm, anon, anon, 2.5, 100, 8_000_000, 7_000_000, 2_000_000, 10_000_000, digest);
     }
 
     private static FootprintResult result(String model, long hwm, long anon, String digest) {
-        return new FootprintResult(model, Map.of(Engine.ORT, List.of(sample(1000, 1000, "d"), sample(2000, 2000, "d")),
+        return result(model, Storage.BESIDE, hwm, anon, digest);
+    }
+
+    private static FootprintResult result(String model, Storage storage, long hwm, long anon, String digest) {
+        return new FootprintResult(model, storage, Map.of(Engine.ORT, List.of(sample(1000, 1000, "d"), sample(2000, 2000, "d")),
                 Engine.WHOLE, List.of(sample(900, 900, "d"), sample(1800, 1800, "d")),
                 Engine.BRANCHES, List.of(sample(900, 900, "d"), sample(1800, 1800, "d")),
                 Engine.CACHED, List.of(sample(hwm, anon, "d"), sample(2 * hwm, 2 * anon, digest))));
@@ -38,10 +43,30 @@ class FootprintResultTest {
         assertEquals(List.of(), FootprintResult.misses(List.of(result("a", 1000, 600, "d"), result("b", 700, 200, "d"))));
         List<String> misses = FootprintResult.misses(List.of(result("fine", 800, 300, "d"), result("large", 1100, 700, "d")));
         assertEquals(4, misses.size(), misses::toString);
-        assertTrue(misses.get(0).contains("VmHWM of large (branches, cached) is 1.10 times"), misses.get(0));
-        assertTrue(misses.get(1).contains("RssAnon of large (branches, cached) is 0.70 times"), misses.get(1));
-        assertTrue(misses.get(2).contains("VmHWM of all models, in the geometric mean, (branches, cached) is 0.94"), misses.get(2));
+        assertTrue(misses.get(0).contains("VmHWM of large, weights beside (branches, cached) is 1.10 times"), misses.get(0));
+        assertTrue(misses.get(1).contains("RssAnon of large, weights beside (branches, cached) is 0.70 times"),
+                misses.get(1));
+        assertTrue(misses.get(2).contains("VmHWM of all models, weights beside, in the geometric mean (branches, cached) is"
+                + " 0.94"), misses.get(2));
         assertTrue(misses.get(3).endsWith("at most 0.35"), misses.get(3));
+    }
+
+    @Test
+    void modelsOfOneFileHaveTargetsOfTheirOwn() {
+        List<String> misses = FootprintResult.misses(List.of(result("a", Storage.BESIDE, 800, 200, "d"),
+                result("b", Storage.INSIDE, 800, 200, "d")));
+        assertEquals(2, misses.size(), misses::toString);
+        assertTrue(misses.get(0).contains("VmHWM of b, one file") && misses.get(0).endsWith("at most 0.75"), misses.get(0));
+        assertTrue(misses.get(1).contains("one file") && misses.get(1).endsWith("at most 0.65"), misses.get(1));
+    }
+
+    @Test
+    void thePapersTablesAreWritten() {
+        List<FootprintResult> results = List.of(result("a", 500, 300, "d"));
+        assertTrue(FootprintResult.table4(results).contains("0.50"), FootprintResult.table4(results));
+        String arenas = FootprintResult.table5(results);
+        assertTrue(arenas.contains("8.0") && arenas.contains("10.0") && arenas.contains("0.20")
+                && arenas.contains("0.25"), arenas);
     }
 
     @Test
@@ -55,9 +80,9 @@ class FootprintResultTest {
     @Test
     void aProcessIsReadAsItPrints() {
         String printed = "{'vm_hwm_bytes': 5, 'rss_anon_peak_bytes': 4, 'rss_anon_bytes': 3, 'median_ms': 1.5,"
-                + " 'ready_ms': 20.5, 'outputs_digest': 'ab', 'session': {%s}}";
+                + " 'ready_ms': 20.5, 'rss_anon_growth_bytes': 6, 'outputs_digest': 'ab', 'session': {%s}}";
         FootprintResult.Sample plain = Footprint.sample(JsonParser.parseString(printed.formatted("")).getAsJsonObject());
-        assertEquals(new FootprintResult.Sample(5, 4, 3, 1.5, 20.5, 0, "ab"), plain);
+        assertEquals(new FootprintResult.Sample(5, 4, 3, 1.5, 20.5, 6, 0, 0, 0, "ab"), plain);
         assertEquals(9, Footprint.sample(JsonParser.parseString(
                 printed.formatted("'arena_high_water_bytes': 9")).getAsJsonObject()).arenaBytes());
         assertThrows(NullPointerException.class,

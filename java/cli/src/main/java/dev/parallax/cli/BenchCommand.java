@@ -83,7 +83,8 @@ final class BenchCommand implements Callable<Integer> {
 
     @Option(names = "--suite", paramLabel = "NAME",
             description = "paper: MODEL is a folder; writes the paper's tables 3, 6 and 7, sweeps and a summary for "
-                    + "all its models as Markdown; --check judges each model.")
+                    + "all its models as Markdown; --check judges each model. memory: likewise tables 4 and 5, from a "
+                    + "clone of the project only (bench/footprint, which has options of its own).")
     private String suite;
 
     @Option(names = "--only", paramLabel = "NAME",
@@ -205,7 +206,9 @@ final class BenchCommand implements Callable<Integer> {
     /** Many models in the same ways. */
     private int measureSuite() {
         if (!suite.equals("paper")) {
-            throw new BadInputException("--suite " + suite + " is not known; there is paper");
+            throw new BadInputException("--suite " + suite + (suite.equals("memory")
+                    ? " measures processes without a JVM: run ./plx bench --suite memory in a clone of the project"
+                    : " is not known; there are paper and memory"));
         }
         if (!units.isEmpty() || !policies.isEmpty() || setting != null || trace != null || fresh > 0
                 || !model.shapes.isEmpty() || !model.files.isEmpty()) {

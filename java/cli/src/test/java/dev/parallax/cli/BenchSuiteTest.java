@@ -189,7 +189,8 @@ class BenchSuiteTest {
 
     @ParameterizedTest
     @CsvSource(delimiter = ';', textBlock = """
-            --suite tflite;                 --suite tflite is not known; there is paper
+            --suite tflite;                 --suite tflite is not known
+            --suite memory;                 in a clone of the project
             --suite paper --only none;      --only none is not among the models: broken, diamond
             --suite paper --sweep none;     --sweep none is not among the models: broken, diamond
             --suite paper --units whole;    leave --units, --policy
