@@ -125,6 +125,14 @@ PLX_API plx_status* plx_engine_info_json(plx_engine* engine, plx_text** out_text
 
 /* ---- model ------------------------------------------------------------------------------------------------------- */
 
+/* Packing costs a copy of the weights in memory and makes matrix products faster. The last bits of outputs depend on it.
+ * plx_session_report_json tells what it took (sessions_bytes). */
+enum plx_prepack {
+  PLX_PREPACK_ALL = 0,   /* what ONNX Runtime does by default */
+  PLX_PREPACK_HEAVY = 1, /* only for units with a megabyte of weights or more */
+  PLX_PREPACK_NONE = 2
+};
+
 typedef struct plx_model_options {
   size_t struct_size;
   /* Folder in which external data of a model loaded from memory is looked for; NULL = external data is an error.
@@ -153,7 +161,8 @@ typedef struct plx_model_options {
   uint64_t max_constant_bytes;
   uint64_t max_nodes;          /* subgraphs, and functions at each of their calls, included; 200,000 */
   int32_t max_depth;           /* of subgraphs in subgraphs; 32, where ONNX Runtime's parser ends as well; 64 at most */
-  int32_t reserved;            /* 0 */
+  /* A plx_prepack: which weights ONNX Runtime packs for its kernels, a second copy of each in memory, or in cache_folder. */
+  int32_t prepack;
   /* A folder for units with weights that ONNX Runtime has packed, and for the graph they are cut from: written by the first
    * session, mapped by all later ones of any process, which then load faster and take no memory for packed weights that the
    * system could not drop. As large as the weights twice, or thrice where they stand in the model's own file; bound to the

@@ -176,6 +176,20 @@ TEST_F(Arguments, StructSizesAreCheckedAndShorterOnesAccepted) {
   refused(plx_engine_create(&engine_options, &engine), "plx_engine_options.struct_size");
 }
 
+TEST_F(Arguments, ABudgetIsOneOrTheOther) {
+  const auto session_error = [&](auto change, const std::string& part) {
+    plx_session_options options{};
+    options.struct_size = sizeof options;
+    change(options);
+    plx_session* session = nullptr;
+    refused(plx_session_create(h_.model, h_.plan, &options, &session), part);
+    EXPECT_EQ(session, nullptr);
+  };
+  session_error([](auto& o) { o.memory_margin = 1; }, "margin of 1");
+  session_error([](auto& o) { o.memory_margin = -0.5; }, "margin of -0.5");
+  session_error([](auto& o) { o.memory_margin = 0.4, o.memory_budget_bytes = 7; }, "the one or the other");
+}
+
 TEST_F(Arguments, PlanOptionsHaveRanges) {
   const auto plan_error = [&](auto change, const std::string& part) {
     plx_plan_options options{};
@@ -216,6 +230,8 @@ TEST_F(Arguments, ModelOptionsHoldTogether) {
   static const char* const one[] = {"n"};
   static const char* const none[] = {nullptr};
   static const int64_t negative[] = {-1};
+  model_error([](auto& o) { o.prepack = 3; }, "prepack is 3");
+  model_error([](auto& o) { o.prepack = -1; }, "prepack is -1");
   model_error([](auto& o) { o.custom_op_library_count = 1; }, "custom_op_libraries");
   model_error([](auto& o) { o.custom_op_library_count = 1, o.custom_op_libraries = none; }, "custom-operator library");
   model_error([](auto& o) { o.config_count = 1; }, "config_keys");

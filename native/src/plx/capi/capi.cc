@@ -154,6 +154,10 @@ plx::Result<plx::ort::ModelSettings> settings_of(const plx_model_options& option
     settings.data_folders.emplace_back(options.data_folders[i]);
   }
   if (options.cache_folder != nullptr) settings.cache_folder = options.cache_folder;
+  if (options.prepack < PLX_PREPACK_ALL || options.prepack > PLX_PREPACK_NONE) {
+    return fail(Code::kInvalidArgument, "plx_model_options.prepack is ", options.prepack, "; it must be a plx_prepack");
+  }
+  settings.prepack = static_cast<plx::ort::Prepack>(options.prepack);
   const auto limit = [](auto& value, auto given) {
     if (given != 0) value = given;
   };

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -129,6 +130,33 @@ TEST_F(CacheFolder, KeepsPackedWeightsOutOfMemory) {
   EXPECT_GE(packed({}), 2 * kWeightBytes);
   EXPECT_LT(packed(settings()), kWeightBytes / 4) << "when it is written";
   EXPECT_LT(packed(settings()), kWeightBytes / 4) << "when it is read";
+}
+
+// The model has two weights of a megabyte, and one of 16 KB.
+TEST_F(CacheFolder, IsNotTheOnlyWayToHaveLessPackedWeights) {
+  const auto packed = [&](ort::Prepack prepack) {
+    ort::ModelSettings settings;
+    settings.prepack = prepack;
+    const auto model = must(Model::load_file(runtime(), model_, settings));
+    const uint64_t before = runtime()->arena().stats().live_bytes;
+    PlanRequest request;
+    request.options.units = Units::kNodes;
+    const auto session = must(model->make_session(must(model->make_plan(request)), 0));
+    const uint64_t taken = runtime()->arena().stats().live_bytes - before;
+    must(schedule::testing::bind(*session, 0, x_));
+    for (int i = 0; i < 2; ++i) must(session->run());
+    // Other kernels: a tolerance in place of the same bits.
+    const Tensors made = outputs(*session, 1);
+    const auto* const ours = reinterpret_cast<const float*>(made[0].bytes.data());
+    const auto* const theirs = reinterpret_cast<const float*>(expected_[0].bytes.data());
+    for (size_t i = 0; i < made[0].bytes.size() / 4; ++i) EXPECT_NEAR(ours[i], theirs[i], 1e-3 + 1e-4 * std::abs(theirs[i]));
+    return taken;
+  };
+  const uint64_t all = packed(ort::Prepack::kAll);
+  const uint64_t heavy = packed(ort::Prepack::kHeavy);
+  EXPECT_GE(heavy, 2 * kWeightBytes);
+  EXPECT_LT(packed(ort::Prepack::kNone), kWeightBytes / 4);
+  EXPECT_LE(heavy, all);
 }
 
 TEST_F(CacheFolder, ForgetsAModelWhoseFileHasChanged) {

@@ -17,6 +17,13 @@
 
 namespace plx::ort {
 
+// Which weights ONNX Runtime packs: those of all units, of units with kHeavyBytes or more, of none.
+enum class Prepack { kAll = 0, kHeavy = 1, kNone = 2 };
+inline constexpr uint64_t kHeavyBytes = 1 << 20;
+inline bool packs(Prepack prepack, uint64_t weight_bytes) {
+  return prepack == Prepack::kAll || (prepack == Prepack::kHeavy && weight_bytes >= kHeavyBytes);
+}
+
 // What the caller of a model asks of every session made for it.
 struct ModelSettings {
   int threads = 0;  // 1 = on the calling thread alone, whatever the pool's size; 0 = the pool
@@ -26,6 +33,7 @@ struct ModelSettings {
   std::vector<std::string> data_folders{};  // to which links may lead from the model's folder
   std::string cache_folder{};               // of session_cache.h; none if empty
   graph::Limits limits{};
+  Prepack prepack = Prepack::kAll;
 };
 
 // A model as a session is made from it.

@@ -167,6 +167,7 @@ Result<ort::Session> CompiledPlan::make_unit(int unit, Width width) {
     spec.fix_dimensions = true;
     uint64_t weights = 0;
     for (const graph::Initializer& init : subject_->graph->initializers) weights += init.size_bytes;
+    spec.prepack = ort::packs(subject_->settings->prepack, weights);
     return make_session(spec, unit, weights);
   }
   const partition::Unit& u = plan_->units[unit];
@@ -187,6 +188,7 @@ Result<ort::Session> CompiledPlan::make_unit(int unit, Width width) {
   for (const graph::ValueId id : part.handed_over) {
     weights += subject_->graph->initializers[subject_->graph->values[id].initializer].size_bytes;
   }
+  spec.prepack = ort::packs(subject_->settings->prepack, weights);
   auto session = make_session(spec, unit, weights);
   // ONNX Runtime has read them to pack them, and most of them nobody reads again. Measured on distilbert cut into
   // branches, two threads, no JVM: 380 MB resident at most, 225 with this.
@@ -201,7 +203,7 @@ Result<ort::Session> CompiledPlan::make_session(const ort::SessionSpec& spec, in
   const partition::Unit& u = plan_->units[unit];
   // ONNX Runtime cannot read back what it saves of a graph with subgraphs: their initializers are there twice.
   const bool nested = std::any_of(u.nodes.begin(), u.nodes.end(), [&](graph::NodeId id) { return subject_->graph->nodes[id].has_subgraph; });
-  if (subject_->cache == nullptr || nested || weight_bytes < ort::SessionCache::kWorthBytes) {
+  if (subject_->cache == nullptr || nested || !spec.prepack || weight_bytes < ort::SessionCache::kWorthBytes) {
     return ort::make_session(subject_->runtime, spec);
   }
   const std::string what = (subject_->as_given ? "the model as given" : "unit " + digest_of(*subject_->graph, u)) + ", " +

@@ -1204,6 +1204,33 @@ public class Plx {
            throw new AssertionError("should not reach here", ex$);
         }
     }
+    private static final int PLX_PREPACK_ALL = (int)0L;
+    /**
+     * {@snippet lang=c :
+     * enum plx_prepack.PLX_PREPACK_ALL = 0
+     * }
+     */
+    public static int PLX_PREPACK_ALL() {
+        return PLX_PREPACK_ALL;
+    }
+    private static final int PLX_PREPACK_HEAVY = (int)1L;
+    /**
+     * {@snippet lang=c :
+     * enum plx_prepack.PLX_PREPACK_HEAVY = 1
+     * }
+     */
+    public static int PLX_PREPACK_HEAVY() {
+        return PLX_PREPACK_HEAVY;
+    }
+    private static final int PLX_PREPACK_NONE = (int)2L;
+    /**
+     * {@snippet lang=c :
+     * enum plx_prepack.PLX_PREPACK_NONE = 2
+     * }
+     */
+    public static int PLX_PREPACK_NONE() {
+        return PLX_PREPACK_NONE;
+    }
 
     private static class plx_model_load_file {
         public static final FunctionDescriptor DESC = FunctionDescriptor.of(

@@ -32,7 +32,7 @@ import static java.lang.foreign.MemoryLayout.PathElement.*;
  *     uint64_t max_constant_bytes;
  *     uint64_t max_nodes;
  *     int32_t max_depth;
- *     int32_t reserved;
+ *     int32_t prepack;
  *     const char *cache_folder;
  * }
  * }
@@ -61,7 +61,7 @@ public class plx_model_options {
         Plx.C_LONG.withName("max_constant_bytes"),
         Plx.C_LONG.withName("max_nodes"),
         Plx.C_INT.withName("max_depth"),
-        Plx.C_INT.withName("reserved"),
+        Plx.C_INT.withName("prepack"),
         Plx.C_POINTER.withName("cache_folder")
     ).withName("plx_model_options");
 
@@ -820,48 +820,48 @@ public class plx_model_options {
         struct.set(max_depth$LAYOUT, max_depth$OFFSET, fieldValue);
     }
 
-    private static final OfInt reserved$LAYOUT = (OfInt)$LAYOUT.select(groupElement("reserved"));
+    private static final OfInt prepack$LAYOUT = (OfInt)$LAYOUT.select(groupElement("prepack"));
 
     /**
      * Layout for field:
      * {@snippet lang=c :
-     * int32_t reserved
+     * int32_t prepack
      * }
      */
-    public static final OfInt reserved$layout() {
-        return reserved$LAYOUT;
+    public static final OfInt prepack$layout() {
+        return prepack$LAYOUT;
     }
 
-    private static final long reserved$OFFSET = $LAYOUT.byteOffset(groupElement("reserved"));
+    private static final long prepack$OFFSET = $LAYOUT.byteOffset(groupElement("prepack"));
 
     /**
      * Offset for field:
      * {@snippet lang=c :
-     * int32_t reserved
+     * int32_t prepack
      * }
      */
-    public static final long reserved$offset() {
-        return reserved$OFFSET;
+    public static final long prepack$offset() {
+        return prepack$OFFSET;
     }
 
     /**
      * Getter for field:
      * {@snippet lang=c :
-     * int32_t reserved
+     * int32_t prepack
      * }
      */
-    public static int reserved(MemorySegment struct) {
-        return struct.get(reserved$LAYOUT, reserved$OFFSET);
+    public static int prepack(MemorySegment struct) {
+        return struct.get(prepack$LAYOUT, prepack$OFFSET);
     }
 
     /**
      * Setter for field:
      * {@snippet lang=c :
-     * int32_t reserved
+     * int32_t prepack
      * }
      */
-    public static void reserved(MemorySegment struct, int fieldValue) {
-        struct.set(reserved$LAYOUT, reserved$OFFSET, fieldValue);
+    public static void prepack(MemorySegment struct, int fieldValue) {
+        struct.set(prepack$LAYOUT, prepack$OFFSET, fieldValue);
     }
 
     private static final AddressLayout cache_folder$LAYOUT = (AddressLayout)$LAYOUT.select(groupElement("cache_folder"));

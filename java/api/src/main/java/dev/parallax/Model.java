@@ -364,6 +364,7 @@ public final class Model implements AutoCloseable {
         plx_model_options.max_constant_bytes(struct, limits.maxConstantBytes());
         plx_model_options.max_nodes(struct, limits.maxNodes());
         plx_model_options.max_depth(struct, limits.maxDepth());
+        plx_model_options.prepack(struct, options.prepack().ordinal());
         if (options.cacheFolder() != null) {
             plx_model_options.cache_folder(struct, arena.allocateFrom(options.cacheFolder().toString()));
         }

@@ -30,18 +30,21 @@ import java.util.Objects;
  *     written by the first session, mapped by all later ones of any process, which load faster and take no memory for
  *     packed weights that the system could not drop. As large as the weights twice, or thrice where they stand in the
  *     model's own file; nobody else may have the right to write to it. None by default; not for models in memory
+ * @param prepack which weights ONNX Runtime packs; {@link Prepack#ALL} by default
  */
 public record ModelOptions(List<Path> customOpLibraries, Map<String, String> config, Map<String, Long> dimensions,
-        Path baseDirectory, List<Path> dataFolders, ModelLimits limits, Path cacheFolder) {
+        Path baseDirectory, List<Path> dataFolders, ModelLimits limits, Path cacheFolder,
+        Prepack prepack) {
     /** Nothing special. */
     public static final ModelOptions DEFAULT = new ModelOptions(List.of(), Map.of(), Map.of(), null,
-            List.of(), ModelLimits.DEFAULT, null);
+            List.of(), ModelLimits.DEFAULT, null, Prepack.ALL);
 
     /** Copies the collections and checks the values. */
     public ModelOptions {
         customOpLibraries = List.copyOf(customOpLibraries);
         dataFolders = List.copyOf(dataFolders);
         Objects.requireNonNull(limits, "limits");
+        Objects.requireNonNull(prepack, "prepack");
         config = Collections.unmodifiableMap(new LinkedHashMap<>(config));
         dimensions = Collections.unmodifiableMap(new LinkedHashMap<>(dimensions));
         dimensions.forEach((name, size) -> {
@@ -70,8 +73,20 @@ public record ModelOptions(List<Path> customOpLibraries, Map<String, String> con
         private final List<Path> dataFolders = new ArrayList<>();
         private ModelLimits limits = ModelLimits.DEFAULT;
         private Path cacheFolder;
+        private Prepack prepack = Prepack.ALL;
 
         private Builder() {}
+
+        /**
+         * Sets {@link ModelOptions#prepack()}.
+         *
+         * @param value which weights to pack
+         * @return this
+         */
+        public Builder prepack(Prepack value) {
+            prepack = value;
+            return this;
+        }
 
         /**
          * Adds to {@link ModelOptions#customOpLibraries()}.

@@ -35,10 +35,10 @@ class OptionsTest {
         assertEquals(limits, ModelLimits.DEFAULT.withMaxModelBytes(1).withMaxWeightBytes(2).withMaxConstantBytes(3)
                 .withMaxNodes(4).withMaxDepth(5));
         assertEquals(new ModelOptions(List.of(Path.of("l")), Map.of("k", "v"), Map.of("d", 2L), Path.of("b"),
-                        List.of(Path.of("f")), limits, Path.of("c")),
+                        List.of(Path.of("f")), limits, Path.of("c"), Prepack.HEAVY),
                 ModelOptions.builder().customOpLibrary(Path.of("l")).config("k", "v").dimension("d", 2)
                         .baseDirectory(Path.of("b")).dataFolder(Path.of("f")).limits(limits)
-                        .cacheFolder(Path.of("c")).build());
+                        .cacheFolder(Path.of("c")).prepack(Prepack.HEAVY).build());
         PlanOptions plan = new PlanOptions(Units.NODES, Rule.RELAXED, 2, 4, true, "gpu", Map.of("x", List.of(1L, 2L)));
         assertEquals(plan, PlanOptions.builder().units(Units.NODES).rule(Rule.RELAXED).beta(2).minNodes(4)
                 .estimate(true).device("gpu").shape("x", 1, 2).build());

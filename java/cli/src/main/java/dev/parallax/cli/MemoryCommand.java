@@ -200,6 +200,7 @@ final class MemoryCommand implements Callable<Integer> {
         ours.addAll(List.of("--fresh", "--units", ModelArguments.UnitsConverter.text(units), "--policy",
                 ModelArguments.PolicyConverter.text(model.policy), "--memory-budget",
                 ModelArguments.BudgetConverter.text(model.memoryBudget)));
+        ours.addAll(List.of("--prepack", ModelArguments.PrepackConverter.text(model.prepack)));
         if (model.cache != null) {
             ours.addAll(List.of("--cache", model.cache.toString()));
         }

@@ -6,6 +6,7 @@ import dev.parallax.ModelOptions;
 import dev.parallax.PaperPolicy;
 import dev.parallax.ParallaxException;
 import dev.parallax.PlanOptions;
+import dev.parallax.Prepack;
 import dev.parallax.SchedulerPolicy;
 import dev.parallax.SequentialPolicy;
 import dev.parallax.Session;
@@ -39,13 +40,18 @@ final class ModelArguments extends ModelInput {
                     + "memory that the system may drop. It takes the weights' bytes twice.")
     Path cache;
 
+    @Option(names = "--prepack", paramLabel = "WHAT", defaultValue = "all", converter = PrepackConverter.class,
+            description = "Which weights ONNX Runtime packs, a second copy of each in memory: all (default); heavy, of "
+                    + "units with a megabyte of weights or more; none. The last bits of outputs depend on it.")
+    Prepack prepack;
+
     @Option(names = "--trace", paramLabel = "FILE",
             description = "Write when the units of the last run ran, and where, as Chrome trace events (for Perfetto).")
     Path trace;
 
     @Override
     ModelOptions.Builder options() {
-        return super.options().cacheFolder(cache);
+        return super.options().cacheFolder(cache).prepack(prepack);
     }
 
     /** Session options of these arguments for a plan. */
@@ -71,6 +77,19 @@ final class ModelArguments extends ModelInput {
 
         static String text(Units units) {
             return units.name().toLowerCase(Locale.ROOT);
+        }
+    }
+
+    /** all, heavy or none. */
+    static final class PrepackConverter implements ITypeConverter<Prepack> {
+        @Override
+        public Prepack convert(String text) {
+            return Arrays.stream(Prepack.values()).filter(p -> text(p).equals(text)).findFirst().orElseThrow(
+                    () -> new BadInputException("--prepack " + text + " is not one of all, heavy, none"));
+        }
+
+        static String text(Prepack prepack) {
+            return prepack.name().toLowerCase(Locale.ROOT);
         }
     }
 

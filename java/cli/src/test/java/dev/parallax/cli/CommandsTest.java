@@ -150,6 +150,9 @@ class CommandsTest {
             Plx refused = Plx.run("run", diamond(), "--memory-budget", nonsense);
             assertTrue(refused.isOneLineError("--memory-budget " + nonsense + " is no budget"), refused::toString);
         }
+        Plx prepack = Plx.run("run", diamond(), "--prepack", "some");
+        assertTrue(prepack.isOneLineError("--prepack some is not one of all, heavy, none"), prepack::toString);
+        assertEquals(0, Plx.run("run", diamond(), "--prepack", "none").status());
         for (String adaptive : List.of("adaptive", "adaptive:0.3")) {
             Plx follows = Plx.run("run", diamond(), "--runs", 3, "--memory-budget", adaptive);
             assertEquals(0, follows.status(), follows::toString);
