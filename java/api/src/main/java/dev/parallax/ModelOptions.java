@@ -174,7 +174,7 @@ public record ModelOptions(List<Path> customOpLibraries, Map<String, String> con
          */
         public ModelOptions build() {
             return new ModelOptions(customOpLibraries, config, dimensions, baseDirectory, dataFolders, limits,
-                    cacheFolder);
+                    cacheFolder, prepack);
         }
     }
 }
