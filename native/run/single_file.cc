@@ -30,9 +30,7 @@ plx::Status convert(const std::string& from, const std::string& to) {
   }
   std::vector<plx::graph::NodeId> nodes(graph->nodes.size());
   std::iota(nodes.begin(), nodes.end(), 0);
-  plx::graph::WriteOptions write;
-  write.without_files = true;
-  const plx::graph::Part part = plx::graph::write_part(*graph, nodes, graph->inputs, graph->outputs, write);
+  const plx::graph::Part part = plx::graph::write_part(*graph, nodes, graph->inputs, graph->outputs, {});
   if (part.bytes.size() > kMostBytes) {
     return fail(plx::Code::kUnsupported, "'", from, "' has ", part.bytes.size(), " bytes with its weights, and one file holds at most ", kMostBytes);
   }

@@ -269,8 +269,10 @@ TEST_F(CacheFolder, FindsTheModelsOwnWeightsAgain) {
   const Tensor a = noise({kSide, kSide}, 1);
   OnnxModel m;
   m.input("x", kFloat, {"n", kSide}).output("y", kFloat, {"n", kSide});
-  m.initializer("a", TensorBytes(kFloat, {kSide, kSide}).external({{"location", "a.bin"}}));
-  m.node("MatMul", {"x", "a"}, {"p"}).node("Tanh", {"p"}, {"y"});
+  // A large one, and a small one, which units have within.
+  m.initializer("a", TensorBytes(kFloat, {kSide, kSide}).external({{"location", "a.bin"}, {"offset", "0"}, {"length", std::to_string(a.bytes.size())}}));
+  m.initializer("b", TensorBytes(kFloat, {kSide}).external({{"location", "a.bin"}, {"offset", "4096"}, {"length", std::to_string(4 * kSide)}}));
+  m.node("MatMul", {"x", "a"}, {"p"}).node("Add", {"p", "b"}, {"q"}).node("Tanh", {"q"}, {"y"});
   std::ofstream(top_ + "/a.bin", std::ios::binary) << a.bytes;
   std::ofstream(model_, std::ios::binary | std::ios::trunc) << m.bytes();
   expected_ = Plain(runtime(), model_).run({x_});

@@ -121,7 +121,7 @@ Part write_part(const Graph& graph, std::span<const NodeId> nodes, std::span<con
     if (large) {
       part.handed_over.push_back(id);
       writer.add_message(onnx::GraphProto::kInitializer, handed_over(graph.values[id], init, options.stand_in));
-    } else if (init.external && options.without_files) {
+    } else if (init.external && init.data != nullptr) {
       writer.add_message(onnx::GraphProto::kInitializer, with_data(graph.values[id], init));
     } else {
       add_view(writer, init.sparse ? onnx::GraphProto::kSparseInitializer : onnx::GraphProto::kInitializer, init.proto);

@@ -16,8 +16,6 @@ struct WriteOptions {
   // Their ids go to Part::handed_over.
   uint64_t inline_limit_bytes = UINT64_MAX;
   std::string stand_in;
-  // Write data that lies in files into the model: the file becomes one that needs no other.
-  bool without_files = false;
   // Declare those as inputs of fixed shape instead: a model to ask for types and shapes, which needs no weights.
   bool large_as_inputs = false;
   // Leave the outputs' types to ONNX Runtime's inference.
@@ -35,7 +33,8 @@ struct Part {
 std::string sized_info(const std::string& name, const Shape& shape);
 
 // A model of the given nodes (in a topological order) with these inputs and outputs. Whatever the nodes read must be among
-// `inputs`, made by one of them, or an initializer. Types are written as far as Value::type knows them.
+// `inputs`, made by one of them, or an initializer. Data that is written is written into the model, wherever it lay: names of
+// files are another process's, or another folder's. (Where a graph was read without its data, they stay.) Types are written as far as Value::type knows them.
 Part write_part(const Graph& graph, std::span<const NodeId> nodes, std::span<const ValueId> inputs,
                 std::span<const ValueId> outputs, const WriteOptions& options);
 
