@@ -176,7 +176,9 @@ Result<std::shared_ptr<Model>> Model::load_file(std::shared_ptr<ort::Runtime> ru
   auto storage = std::make_shared<graph::Storage>();
   const auto bytes = storage->keep(file.take());
   auto graph = graph::read_model(bytes, std::move(storage), options);
-  return finish(std::move(subject), std::move(graph), std::move(options), own_file.get());
+  auto model = finish(std::move(subject), std::move(graph), std::move(options), own_file.get());
+  own_file->give_back(own_file->bytes());  // looking through it has mapped what lies around, weights as well
+  return model;
 }
 
 Result<std::shared_ptr<Model>> Model::load_memory(std::shared_ptr<ort::Runtime> runtime, std::string_view bytes,
