@@ -3,21 +3,16 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <climits>
-#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
 #include <functional>
 #include <new>
-#include <optional>
-#include <vector>
 
 namespace plx::graph {
 
@@ -154,56 +149,6 @@ void Storage::give_back(std::span<const std::byte> bytes) const {
 std::string_view Storage::keep_text(std::string text) {
   texts_.push_back(std::make_unique<std::string>(std::move(text)));
   return *texts_.back();
-}
-
-namespace {
-
-// What of a range is resident, in bytes; nothing if some of it is not the file's any more but a copy written by this
-// process, or the kernel does not tell. Bits as in the kernel's documentation of pagemap.
-std::optional<uint64_t> resident_and_clean(const Descriptor& pagemap, uint64_t begin, uint64_t end) {
-  constexpr uint64_t kPresent = uint64_t{1} << 63;
-  constexpr uint64_t kSwapped = uint64_t{1} << 62;
-  constexpr uint64_t kOfFile = uint64_t{1} << 61;
-  const auto page = static_cast<uint64_t>(::sysconf(_SC_PAGESIZE));
-  std::vector<uint64_t> entries(4096);
-  uint64_t resident = 0;
-  for (uint64_t at = begin; at < end;) {
-    const uint64_t count = std::min<uint64_t>(entries.size(), (end - at) / page);
-    const auto bytes = static_cast<ssize_t>(count * sizeof(uint64_t));
-    if (::pread(pagemap.get(), entries.data(), static_cast<size_t>(bytes), static_cast<off_t>(at / page * sizeof(uint64_t))) != bytes) {
-      return std::nullopt;
-    }
-    for (uint64_t i = 0; i < count; ++i) {
-      if ((entries[i] & kSwapped) != 0) return std::nullopt;
-      if ((entries[i] & kPresent) == 0) continue;
-      if ((entries[i] & kOfFile) == 0) return std::nullopt;
-      resident += page;
-    }
-    at += count * page;
-  }
-  return resident;
-}
-
-}  // namespace
-
-uint64_t give_back_file(const std::string& path) {
-  struct stat wanted {};
-  if (::stat(path.c_str(), &wanted) != 0) return 0;
-  const Descriptor pagemap(::open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC));
-  if (pagemap.get() < 0) return 0;
-  uint64_t given_back = 0;
-  std::ifstream maps("/proc/self/maps");
-  for (std::string line; std::getline(maps, line);) {  // "7f0000000000-7f0000001000 rw-p 00000000 08:01 1234   /path"
-    unsigned long long begin = 0, end = 0, inode = 0;
-    unsigned major = 0, minor = 0;
-    char rights[5] = {};
-    if (std::sscanf(line.c_str(), "%llx-%llx %4s %*x %x:%x %llu", &begin, &end, rights, &major, &minor, &inode) != 6) continue;
-    if (inode != wanted.st_ino || ::makedev(major, minor) != wanted.st_dev) continue;
-    const auto resident = resident_and_clean(pagemap, begin, end);
-    if (!resident || *resident == 0) continue;
-    if (::madvise(reinterpret_cast<void*>(static_cast<uintptr_t>(begin)), end - begin, MADV_DONTNEED) == 0) given_back += *resident;
-  }
-  return given_back;
 }
 
 }  // namespace plx::graph

@@ -67,11 +67,6 @@ class Mapping {
   Descriptor descriptor_;
 };
 
-// Takes the pages of a file out of this process's memory, wherever it has it mapped and has not written to what it sees: they
-// stay in the system's page cache, and whoever reads there has them again. For files that others have mapped in our process,
-// as ONNX Runtime does with weights. Bytes that were resident.
-uint64_t give_back_file(const std::string& path);
-
 // External data by the locations that a model gives.
 using Files = std::map<std::string, std::shared_ptr<Mapping>>;
 

@@ -1,9 +1,6 @@
 #include "plx/graph/storage.h"
 
-#include <fcntl.h>
 #include <gtest/gtest.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -60,37 +57,6 @@ TEST_F(GivingBack, UnmapsPagesAndLosesNothing) {
   EXPECT_LE(left + 7 * kMegabyte, resident);
   EXPECT_GE(left + 10 * kMegabyte, resident) << "more than asked for";  // Linux counts roughly
   EXPECT_EQ(sum(), before);
-}
-
-// As ONNX Runtime maps weights: privately, with the right to write.
-TEST_F(GivingBack, FindsAFileThatOthersHaveMapped) {
-  const int file = ::open(path_.c_str(), O_RDONLY | O_CLOEXEC);
-  ASSERT_GE(file, 0);
-  void* const mapped = ::mmap(nullptr, 16 * kMegabyte, PROT_READ | PROT_WRITE, MAP_PRIVATE, file, 0);
-  ::close(file);
-  ASSERT_NE(mapped, MAP_FAILED);
-  auto* const text = static_cast<char*>(mapped);
-  const auto read_all = [&] {
-    uint64_t sum = 0;
-    for (size_t i = 0; i < 16 * kMegabyte; i += 8) sum += static_cast<unsigned char>(text[i]);
-    return sum;
-  };
-  const uint64_t expected = read_all();
-  sum();  // the storage's own mapping, too
-  const uint64_t before = resident_of_files();
-  const uint64_t given_back = give_back_file(path_);
-  if (std::ifstream("/proc/self/pagemap").good() && before >= 32 * kMegabyte) {
-    EXPECT_GE(given_back, 31 * kMegabyte);
-    EXPECT_LE(resident_of_files() + 31 * kMegabyte, before);
-  }
-  EXPECT_EQ(read_all(), expected);
-  EXPECT_EQ(give_back_file(path_ + " that is not there"), 0u);
-
-  text[5 * kMegabyte] = '!';
-  read_all();
-  give_back_file(path_);
-  EXPECT_EQ(text[5 * kMegabyte], '!') << "what was written there is nowhere else";
-  ::munmap(mapped, 16 * kMegabyte);
 }
 
 TEST_F(GivingBack, LeavesWhatIsNotMappedAlone) {

@@ -34,7 +34,8 @@ std::string sized_info(const std::string& name, const Shape& shape);
 
 // A model of the given nodes (in a topological order) with these inputs and outputs. Whatever the nodes read must be among
 // `inputs`, made by one of them, or an initializer. Data that is written is written into the model, wherever it lay: names of
-// files are another process's, or another folder's. (Where a graph was read without its data, they stay.) Types are written as far as Value::type knows them.
+// files are another process's, or another folder's. (Where a graph was read without its data, they stay.) Types are written
+// as far as Value::type knows them.
 Part write_part(const Graph& graph, std::span<const NodeId> nodes, std::span<const ValueId> inputs,
                 std::span<const ValueId> outputs, const WriteOptions& options);
 

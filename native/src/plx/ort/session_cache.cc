@@ -197,10 +197,7 @@ Result<Session> SessionCache::load(const std::shared_ptr<Runtime>& runtime, cons
   ready.settings = spec.settings;
   ready.level = ORT_DISABLE_ALL;  // every pass has run
   ready.pool = spec.pool;
-  auto session = make_session(runtime, ready);
-  // ONNX Runtime packs the weights even where it has them packed, to see whether they are these, and so has read both.
-  if (session) graph::give_back_file(folder + "/" + entry.model + kWeightsSuffix);
-  return session;
+  return make_session(runtime, ready);
 }
 
 Result<graph::Graph> SessionCache::load_graph(const Entry& entry, const std::string& folder, const ModelSource& source) {
