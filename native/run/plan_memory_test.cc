@@ -1,30 +1,18 @@
 // The program that judges the memory planner, on the instances that are checked in.
 #include <gtest/gtest.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "command_testing.h"
+
 namespace {
 
-struct Outcome {
-  int status = -1;
-  std::string out;
-};
+using plx::run::testing::Outcome;
 
-Outcome plan_memory(const std::string& arguments) {
-  Outcome outcome;
-  FILE* const pipe = popen((std::string(PLX_PLAN_MEMORY_COMMAND) + " " + arguments + " 2>&1").c_str(), "r");
-  if (pipe == nullptr) return outcome;
-  char part[4096];
-  for (size_t read = 0; (read = fread(part, 1, sizeof part, pipe)) > 0;) outcome.out.append(part, read);
-  const int status = pclose(pipe);
-  outcome.status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-  return outcome;
-}
+Outcome plan_memory(const std::string& arguments) { return plx::run::testing::start(std::string(PLX_PLAN_MEMORY_COMMAND) + " " + arguments); }
 
 std::string write(const std::string& name, const std::string& content) {
   const std::string folder = ::testing::TempDir() + "plan-memory-" + std::to_string(getpid());

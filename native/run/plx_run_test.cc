@@ -1,15 +1,14 @@
 // The program itself, as its users start it.
 #include <gtest/gtest.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <random>
 
+#include "command_testing.h"
 #include "plx/graph/onnx_builder_testing.h"
 
 namespace {
@@ -17,21 +16,9 @@ namespace {
 using namespace plx::graph::testing;
 using plx::graph::ElementType;
 
-struct Outcome {
-  int status = -1;
-  std::string out;  // and what it complains about
-};
+using plx::run::testing::Outcome;
 
-Outcome plx_run(const std::string& arguments) {
-  Outcome outcome;
-  FILE* const pipe = popen((std::string(PLX_RUN_COMMAND) + " " + arguments + " 2>&1").c_str(), "r");
-  if (pipe == nullptr) return outcome;
-  char part[4096];
-  for (size_t read = 0; (read = fread(part, 1, sizeof part, pipe)) > 0;) outcome.out.append(part, read);
-  const int status = pclose(pipe);
-  outcome.status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-  return outcome;
-}
+Outcome plx_run(const std::string& arguments) { return plx::run::testing::start(std::string(PLX_RUN_COMMAND) + " " + arguments); }
 
 // Two arms of products, joined: something to cut.
 class PlxRun : public ::testing::Test {
