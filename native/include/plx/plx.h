@@ -358,6 +358,7 @@ PLX_API plx_status* plx_session_output_value(plx_session* session, size_t index,
  *  "outside_bytes":0,"limits_followed":0,"sessions_bytes":..,"runtime_arena_bytes":..,"runtime_arena_live_bytes":..,
  *  "cache":{"loaded":0,"stored":0,"bytes":0,"problem":""},
  *  "planned_bytes":..,"one_buffer_per_tensor_bytes":..,"lower_bound_bytes":..,"aliases":3,
+ *  "units_elided":0,
  *  "shapes_cached":1,"shape_hits":2,"shape_misses":1,"shape_evictions":0,"shapes_planned":1,"layouts_refined":0,
  *  "sizing_ns":90000}
  * sessions_bytes is what the process grew by while the units' sessions were made, packed weights for the most part;
@@ -365,7 +366,8 @@ PLX_API plx_status* plx_session_output_value(plx_session* session, size_t index,
  * ONNX Runtime took for it at most while it ran, outputs without a planned place included. barriers_for_memory is how many
  * the budget put into the schedule at the last run's shapes, reruns_for_memory how often a run started over in less memory,
  * outside_bytes what of the budget is set aside for what ONNX Runtime takes by malloc, limits_followed how often layouts
- * were fitted to another limit (memory_margin). cache: units of the model's sessions whose file in the cache folder was
+ * were fitted to another limit (memory_margin). aliases are view operators that were no work at all, units_elided those
+ * units of the last run that had nothing to do, since their tensors lie in one another. cache: units of the model's sessions whose file in the cache folder was
  * there, or was written, the bytes of these files, and why the last that could not be written was not. Of all runs so far,
  * shape_hits began at input shapes that were known and shape_misses did not; layouts_refined is how many layouts of shapes
  * that had run for seconds were found anew by a longer search; sizing_ns is what shapes cost beside the runs: looking them
@@ -376,7 +378,7 @@ PLX_API plx_status* plx_session_report_json(plx_session* session, plx_text** out
  *  "planned_bytes":..,"one_buffer_per_tensor_bytes":..,"lower_bound_bytes":..,"block_address":..}
  * order: units, as they start; first and last are places in it. A buffer's kind is tensor (between units), output (of the
  * model, in use to the end) or window (what its unit takes while it runs; without a name). Bytes are shared by buffers
- * that are never in use together. At block_address, 0 if there is none now, lie planned_bytes until the next run,
+ * that are never in use together. What lies in other tensors has no buffer of its own. At block_address, 0 if there is none now, lie planned_bytes until the next run,
  * plx_session_trim, plx_session_set_schedule or the release. PLX_INVALID_ARGUMENT until there is a layout, which takes two
  * runs at the same shapes. */
 PLX_API plx_status* plx_session_memory_json(plx_session* session, plx_text** out_text);

@@ -113,7 +113,7 @@ TEST(MemoryMap, ThatAViewReadsLastsAsLongAsTheViewIsRead) {
   m.input("x", kFloat, {4, 64}).output("y", kFloat, {64, 4});
   m.initializer("shape", tensor<int64_t>({2}, {64, 4}));
   m.node("Sin", {"x"}, {"t"}).node("Reshape", {"t", "shape"}, {"v"}).node("Cos", {"x"}, {"other"});
-  m.node("Reshape", {"other", "shape"}, {"w"}).node("Add", {"v", "w"}, {"y"});
+  m.node("Reshape", {"other", "shape"}, {"w"}).node("Max", {"v", "w"}, {"y"});
   Loaded loaded(m.bytes());
   const auto session = loaded.session(Units::kNodes);
   const Tensors inputs = {noise({4, 64}, 3)};

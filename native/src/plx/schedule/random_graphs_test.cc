@@ -24,7 +24,7 @@ int setting(const char* name, int otherwise) {
   return text == nullptr || *text == '\0' ? otherwise : std::atoi(text);
 }
 
-// A model of `nodes` nodes over [n,16] tensors, n open: chains, forks and joins; now and then an If that reads values from
+// A model of `nodes` nodes over [n,16] tensors, n open: chains, forks, joins, concatenations and splits; now and then an If that reads values from
 // outside, a NonZero whose size depends on the data, or a view. Outputs are all values that nobody reads.
 std::string random_model(uint32_t seed, int nodes) {
   std::mt19937 random(seed);
@@ -47,7 +47,7 @@ std::string random_model(uint32_t seed, int nodes) {
   };
   for (int i = 0; i < nodes; ++i) {
     const std::string out = "v" + std::to_string(i);
-    const size_t kind = below(24);
+    const size_t kind = below(27);
     if (kind < 8) {
       const char* ops[] = {"Relu", "Tanh", "Sigmoid", "Abs", "Neg", "Softplus", "Elu", "Erf"};
       m.node(ops[kind], {pick()}, {out});
@@ -70,8 +70,15 @@ std::string random_model(uint32_t seed, int nodes) {
           .node("Cast", {out + "_at"}, {out + "_f"}, {attr("to", 1)})
           .node("ReduceMean", {out + "_f"}, {out + "_m"}, {attr("keepdims", 0)})
           .node("Add", {pick(), out + "_m"}, {out});
-    } else {
+    } else if (kind == 23) {
       m.node("Softmax", {pick()}, {out}, {attr("axis", -1)});
+    } else {
+      // Joined and taken apart again along the outermost axis.
+      const std::string parts[] = {out + "_a", out + "_b"};
+      m.node("Concat", {pick(), pick()}, {out + "_c"}, {attr("axis", 0)});
+      if (below(2) == 0) m.node("Softplus", {out + "_c"}, {out + "_s"});
+      else m.node("Identity", {out + "_c"}, {out + "_s"});
+      m.node("Split", {out + "_s"}, {parts[0], parts[1]}, {attr("axis", 0)}).node("Sub", {parts[below(2)], parts[below(2)]}, {out});
     }
     values.push_back(out);
     read.push_back(false);

@@ -14,6 +14,7 @@
 #include "plx/schedule/executor.h"
 #include "plx/schedule/layout.h"
 #include "plx/schedule/steps.h"
+#include "plx/schedule/tenants.h"
 #include "plx/schedule/views.h"
 
 namespace plx::schedule {
@@ -98,9 +99,7 @@ struct Session::Impl final : Executor::Work {
     int layouts = 0;       // made so far
     std::vector<std::optional<graph::Shape>> recorded;  // per slot, beside the fixed ones
     std::vector<uint64_t> taken;                        // per step: by its unit while it runs, as far as is known
-    memory::Solution layout;                            // of the tenants, as far as they have a size, and of windows
-    std::vector<int> windows;                           // steps that have one
-    uint64_t naive_bytes = 0;
+    Tenants::Layout layout;
     // Where the schedule as it is would need more than the budget: the same with barriers before some more steps.
     std::vector<char> parted;  // per step
     std::unique_ptr<Executor> tight;
@@ -116,14 +115,11 @@ struct Session::Impl final : Executor::Work {
       run_ns = 0;
       layouts = 0;
       std::fill(taken.begin(), taken.end(), 0);
-      windows.clear();
       std::fill(parted.begin(), parted.end(), 0);
       tight.reset();
       for (auto& shape : recorded) shape.reset();
       for (ort::Value& value : preset) value.reset();
-      layout.total_bytes = 0;
-      layout.lower_bound_bytes = 0;
-      naive_bytes = 0;
+      layout = {};
       block_epoch = 0;
       binding_epoch = 0;
     }
@@ -208,7 +204,7 @@ struct Session::Impl final : Executor::Work {
       step.preset.resize(unit.outputs.size());
     }
     make_spare();
-    find_tenants();
+    tenants.emplace(*compiled, order, *executor);
     active = nullptr;
     shapes_changed = true;
     for (Output& output : outputs) output.value = nullptr;
@@ -260,6 +256,7 @@ struct Session::Impl final : Executor::Work {
 
   Status attempt() {
     has_run = false;  // from here on the last run's outputs are gone
+    units_elided.store(0, std::memory_order_relaxed);
     for (ort::Value& value : owned) value.reset();
     if (shapes_changed || needs_plan(*active) || needs_place(*active) || pays_to_refine(*active)) {
       const int64_t start = now_ns();
@@ -371,15 +368,12 @@ struct Session::Impl final : Executor::Work {
   Status refine(Shapes& shapes) {
     shapes.refined = true;
     if (shapes.layout.total_bytes <= shapes.layout.lower_bound_bytes) return {};
-    size_tenants(shapes);
-    const auto of_schedule = problem.conflicts;
-    if (shapes.tight != nullptr) problem.conflicts = conflicts_under(*shapes.tight);
-    auto solution = memory::plan(problem, memory::kThoroughSearch);
-    problem.conflicts = of_schedule;
-    if (!solution) return solution.error();
+    measure_tenants(shapes);
+    auto better = tenants->plan(shapes.tight.get(), memory::kThoroughSearch);
+    if (!better) return better.error();
     const uint64_t before = shapes.layout.total_bytes;
-    if (solution->total_bytes > before - before / 100) return {};
-    shapes.layout = solution.take();
+    if (better->total_bytes > before - before / 100) return {};
+    shapes.layout = better.take();
     ++layouts_refined;
     // The block was made for the largest of all shapes.
     const bool largest = std::none_of(known.begin(), known.end(), [&](const Shapes& other) {
@@ -504,12 +498,14 @@ struct Session::Impl final : Executor::Work {
   Status run_unit(Step& step) {
     const auto& unit = compiled->units()[step.index];
     if (unit.outputs.empty()) return {};  // nobody reads what it makes, and a run has to ask for something
+    const bool elided = is_elided(step);
+    if (elided && all_in_place(unit)) return elide(step, unit);
     bool any_preset = false;
     bool all_preset = true;
     for (size_t i = 0; i < unit.inputs.size(); ++i) step.inputs[i] = current[unit.inputs[i]];
     for (size_t i = 0; i < unit.outputs.size(); ++i) {
       const int s = unit.outputs[i];
-      OrtValue* preset = active->preset[s].get();
+      OrtValue* preset = elided ? nullptr : active->preset[s].get();  // not over what it reads
       if (any_bound) {
         if (const Output* output = bound_output(s)) preset = output->bound.get();
       }
@@ -544,6 +540,28 @@ struct Session::Impl final : Executor::Work {
       current[s] = step.outputs[i];
     }
     if (!active->seen) record(step, unit);
+    return {};
+  }
+
+  bool is_elided(const Step& step) const {
+    return active->planned && active->layout.shared.any && active->layout.shared.elided[static_cast<size_t>(&step - steps.data())] != 0;
+  }
+
+  // Whether all that a unit reads and makes is where the layout has it in this run.
+  bool all_in_place(const CompiledPlan::Unit& unit) const {
+    for (const int s : unit.inputs) {
+      if (current[s] == nullptr || current[s] != active->preset[s].get()) return false;
+    }
+    return std::all_of(unit.outputs.begin(), unit.outputs.end(), [&](int s) {
+      return active->preset[s] && (!any_bound || bound_output(s) == nullptr);
+    });
+  }
+
+  // Its outputs are its inputs' bytes: there is nothing to run.
+  Status elide(Step& step, const CompiledPlan::Unit& unit) {
+    step.memory.begin(nullptr, arena.get(), false);
+    for (const int s : unit.outputs) current[s] = active->preset[s].get();
+    units_elided.fetch_add(1, std::memory_order_relaxed);
     return {};
   }
 
@@ -610,11 +628,12 @@ struct Session::Impl final : Executor::Work {
     }
     windows_of = active;
     if (!active->planned) return;
-    for (size_t i = 0; i < active->windows.size(); ++i) {
-      Step& step = steps[active->windows[i]];
+    const std::vector<int>& windows = active->layout.windows;
+    for (size_t i = 0; i < windows.size(); ++i) {
+      Step& step = steps[windows[i]];
       if (step.keeps) continue;
       if (step.window == nullptr) step.window = std::make_unique<memory::Arena>("unit", memory::Arena::OverWindow{});
-      step.window->move_to({block + active->layout.offsets[tenants.size() + i], active->taken[active->windows[i]]});
+      step.window->move_to({block + active->layout.offsets[tenants->slots().size() + i], active->taken[windows[i]]});
     }
   }
 
@@ -869,79 +888,32 @@ struct Session::Impl final : Executor::Work {
   }
 
   // ---- planned memory ----
-  // What the schedule alone says about the block; sizes come with a set of shapes.
-  void find_tenants() {
-    tenants.clear();
-    fixed_bytes.clear();
-    problem = {};
-    for (size_t i = 0; i < current.size(); ++i) {
-      const int s = static_cast<int>(i);
-      if (slot(s).unit < 0 || !slot(s).settled) continue;
-      problem.buffers.push_back({.size_bytes = 0, .first = order.first[s], .last = order.last[s], .name = value_of(s).name});
-      tenants.push_back(s);
-      const graph::Shape* shape = shape_before_runs(s);
-      fixed_bytes.push_back(shape == nullptr ? 0 : graph::tensor_bytes(shape->element, shape->dims).value_or(0));
-    }
-    of_tenants = conflicts(*executor, order.uses, tenants, problem.buffers);
-    problem.conflicts = of_tenants;
-    windows.clear();
-  }
-
-  void size_tenants(Shapes& shapes) {
-    for (size_t i = 0; i < tenants.size(); ++i) {
-      uint64_t& bytes = problem.buffers[i].size_bytes;
-      bytes = unsettled[tenants[i]] ? 0 : fixed_bytes[i];
-      if (bytes != 0) continue;
-      const graph::Shape* shape = shape_at(shapes, tenants[i]);
-      if (shape != nullptr) bytes = graph::tensor_bytes(shape->element, shape->dims).value_or(0);
-    }
-    shapes.windows.clear();
+  void measure_tenants(const Shapes& shapes) {
+    std::vector<uint64_t> taken = shapes.taken;
     for (size_t i = 0; i < steps.size(); ++i) {
-      if (shapes.taken[i] != 0 && !steps[i].keeps) shapes.windows.push_back(static_cast<int>(i));
+      if (steps[i].keeps) taken[i] = 0;
     }
-    if (shapes.windows != windows) {
-      windows = shapes.windows;
-      problem.buffers.resize(tenants.size());
-      for (const int step : windows) problem.buffers.push_back({.size_bytes = 0, .first = step, .last = step, .name = {}});
-      problem.conflicts = all_conflicts(*of_tenants, *executor);
-    }
-    for (size_t i = 0; i < windows.size(); ++i) problem.buffers[tenants.size() + i].size_bytes = shapes.taken[windows[i]];
-  }
-
-  std::shared_ptr<const memory::Conflicts> all_conflicts(const memory::Conflicts& tenants_alone, const Executor& way) const {
-    return with_windows(tenants_alone, way, order.uses, tenants, windows, problem.buffers);
-  }
-  // Under other barriers than the schedule's.
-  std::shared_ptr<const memory::Conflicts> conflicts_under(const Executor& way) const {
-    const std::span<const memory::Buffer> own(problem.buffers.data(), tenants.size());
-    return all_conflicts(*conflicts(way, order.uses, tenants, own), way);
+    tenants->measure([&](int s) { return shape_at(shapes, s); }, taken);
   }
 
   Status plan(Shapes& shapes) {
-    size_tenants(shapes);
-    const auto of_schedule = problem.conflicts;
-    if (shapes.tight != nullptr) problem.conflicts = conflicts_under(*shapes.tight);
-    auto solution = memory::plan(problem);
+    measure_tenants(shapes);
+    auto layout = tenants->plan(shapes.tight.get(), memory::kQuickSearch);
     const uint64_t room = room_for_block();
     // As many barriers as it takes, so that the fewer bytes there are the less runs side by side: each time twice as many
     // as before, and at last one before every unit.
-    for (size_t count = 1; solution && solution->total_bytes > room; count *= 2) {
+    for (size_t count = 1; layout && layout->total_bytes > room; count *= 2) {
       std::vector<bool> possible(steps.size());
       for (size_t i = 0; i < steps.size(); ++i) possible[i] = !steps[i].alias && !order.tasks[i].barrier && !shapes.parted[i];
+      const memory::Problem problem = tenants->problem(shapes.tight.get(), layout->shared.any);
       const std::vector<int> barriers = best_barriers(problem, possible, count);
-      if (barriers.empty()) {
-        problem.conflicts = of_schedule;
-        return does_not_fit(solution->total_bytes, room);
-      }
+      if (barriers.empty()) return does_not_fit(layout->total_bytes, room);
       for (const int step : barriers) shapes.parted[step] = 1;
       part(shapes);
-      problem.conflicts = conflicts_under(*shapes.tight);
-      solution = memory::plan(problem);
+      layout = tenants->plan(shapes.tight.get(), memory::kQuickSearch);
     }
-    problem.conflicts = of_schedule;
-    if (!solution) return solution.error();
-    shapes.layout = solution.take();
-    shapes.naive_bytes = memory::naive_bytes(problem);
+    if (!layout) return layout.error();
+    shapes.layout = layout.take();
     shapes.planned = true;
     shapes.refined = false;
     shapes.run_ns = 0;
@@ -998,14 +970,15 @@ struct Session::Impl final : Executor::Work {
     if (moved) {
       for (ort::Value& preset : shapes.preset) preset.reset();
     }
-    for (size_t i = 0; i < tenants.size() && moved; ++i) {
-      const graph::Shape* shape = shape_at(shapes, tenants[i]);
+    const std::vector<int>& slots = tenants->slots();
+    for (size_t i = 0; i < slots.size() && moved; ++i) {
+      const graph::Shape* shape = shape_at(shapes, slots[i]);
       if (shape == nullptr) continue;
       std::byte* const at = block + shapes.layout.offsets[i];
       auto value = tensor_at(at, shape->element, shape->dims);
       if (!value) return value.error();
-      shapes.preset[tenants[i]] = value.take();
-      address[tenants[i]] = at;
+      shapes.preset[slots[i]] = value.take();
+      address[slots[i]] = at;
     }
     // Another binding moves only what views an input.
     for (const auto& alias : compiled->aliases()) {
@@ -1074,11 +1047,13 @@ struct Session::Impl final : Executor::Work {
       buffer.bytes = bytes;
       map.buffers.push_back(std::move(buffer));
     };
-    for (size_t i = 0; i < tenants.size(); ++i) {
-      const int s = tenants[i];
+    const Tenants::Layout& layout = active->layout;
+    const std::vector<int>& slots = tenants->slots();
+    for (size_t i = 0; i < slots.size(); ++i) {
+      const int s = slots[i];
       const graph::Shape* shape = shape_at(*active, s);
-      if (shape == nullptr) continue;
-      const auto last = static_cast<size_t>(order.last[s]);
+      if (shape == nullptr || (layout.shared.any && !layout.shared.written[i])) continue;
+      const auto last = static_cast<size_t>(layout.shared.any ? layout.shared.until[i] : order.last[s]);
       const bool to_the_end = last >= steps.size();
       add({.kind = to_the_end ? MemoryMap::Kind::kOutput : MemoryMap::Kind::kTensor,
            .name = value_of(s).name,
@@ -1088,16 +1063,16 @@ struct Session::Impl final : Executor::Work {
            .last = to_the_end ? time.back() - 1 : std::max(time[last + 1] - 1, time[static_cast<size_t>(order.first[s])])},
           i, graph::tensor_bytes(shape->element, shape->dims).value_or(0));
     }
-    for (size_t i = 0; i < active->windows.size(); ++i) {
-      const int step = active->windows[i];
+    for (size_t i = 0; i < layout.windows.size(); ++i) {
+      const int step = layout.windows[i];
       const int at = time[static_cast<size_t>(step)];
       add({.kind = MemoryMap::Kind::kWindow, .name = {}, .unit = steps[static_cast<size_t>(step)].index, .first = at, .last = at},
-          tenants.size() + i, active->taken[static_cast<size_t>(step)]);
+          slots.size() + i, active->taken[static_cast<size_t>(step)]);
     }
     std::stable_sort(map.buffers.begin(), map.buffers.end(),
                      [](const MemoryMap::Buffer& a, const MemoryMap::Buffer& b) { return a.offset < b.offset; });
     map.planned_bytes = active->layout.total_bytes;
-    map.one_buffer_per_tensor_bytes = active->naive_bytes;
+    map.one_buffer_per_tensor_bytes = layout.naive_bytes;
     map.lower_bound_bytes = active->layout.lower_bound_bytes;
     if (active->block_epoch == block_epoch) map.block = block;
     return map;
@@ -1192,11 +1167,7 @@ struct Session::Impl final : Executor::Work {
   std::list<Shapes> known;  // most recently used first
   std::list<Shapes> spare;  // one for the next, whose vectors have their sizes
   Shapes* active = nullptr;
-  std::vector<int> tenants;  // slots that have a place in the block if they have a size
-  std::vector<uint64_t> fixed_bytes;  // of each, 0 if not known before runs
-  std::vector<int> windows;  // steps whose units take something while they run, at the shapes planned last
-  memory::Problem problem;   // a buffer for each tenant and window; sizes of the shapes planned last
-  std::shared_ptr<const memory::Conflicts> of_tenants;
+  std::optional<Tenants> tenants;
   std::vector<int64_t> key;
 
   std::shared_ptr<memory::Budget> budget;
@@ -1210,6 +1181,7 @@ struct Session::Impl final : Executor::Work {
   bool gathered = false;  // the block is new, and there may be free memory beside it
   uint64_t outside = 0;  // of the budget: set aside for what ONNX Runtime takes by malloc
   std::optional<memory::AdaptiveLimit> adaptive;
+  std::atomic<uint64_t> units_elided{0};  // in the last run
   std::atomic<bool> limit_moved{false};  // since layouts were fitted to it
   std::atomic<bool> limit_fell{false};   // below what is taken
   uint64_t limits_followed = 0;
@@ -1419,6 +1391,7 @@ std::string Session::report_json() const {
   const nlohmann::json report = {{"runs", m.runs},
                                  {"units", std::move(units)},
                                  {"aliases", aliases},
+                                 {"units_elided", m.units_elided.load()},
                                  {"arena_bytes", m.arena->stats().capacity_bytes},
                                  {"arena_high_water_bytes", m.budget->high_water_bytes() - m.outside},
                                  {"memory_budget_bytes", m.budget->limited() ? m.budget->limit_bytes() : 0},
@@ -1436,7 +1409,7 @@ std::string Session::report_json() const {
                                    {"bytes", cache.bytes},
                                    {"problem", cache.problem}}},
                                  {"planned_bytes", shapes != nullptr ? shapes->layout.total_bytes : 0},
-                                 {"one_buffer_per_tensor_bytes", shapes != nullptr ? shapes->naive_bytes : 0},
+                                 {"one_buffer_per_tensor_bytes", shapes != nullptr ? shapes->layout.naive_bytes : 0},
                                  {"lower_bound_bytes", shapes != nullptr ? shapes->layout.lower_bound_bytes : 0},
                                  {"shapes_cached", m.known.size()},
                                  {"shape_hits", m.shape_hits},
@@ -1457,10 +1430,8 @@ Result<memory::Problem> Session::memory_problem() const {
   Impl& m = *impl_;
   const std::lock_guard lock(m.mutex);
   if (auto s = m.check_planned(); !s) return s.error();
-  m.size_tenants(*m.active);
-  memory::Problem problem = m.problem;
-  if (m.active->tight != nullptr) problem.conflicts = m.conflicts_under(*m.active->tight);
-  return problem;
+  m.measure_tenants(*m.active);
+  return m.tenants->problem(m.active->tight.get(), m.active->layout.shared.any);
 }
 
 uint64_t Session::trim() {

@@ -8,7 +8,8 @@ import java.util.TreeMap;
 
 /**
  * What lies where in a session's block of memory, and when: the tensors between units, and what each unit takes while it
- * runs. Buffers that are never in use together share bytes.
+ * runs. Buffers that are never in use together share bytes. Bytes belong to the unit that writes them, as long as anything
+ * reads them: what a Concat joins without copying is in use as long as the joined tensor, which has no buffer of its own.
  *
  * <p>Time is counted in units: what stands at place i of {@link #order()} runs at time i.
  *

@@ -51,7 +51,7 @@ final class Parsing {
                 new RunReport.Budget(number(o, "memory_budget_bytes"), number(o, "arena_high_water_bytes"),
                         integer(o, "barriers_for_memory"), number(o, "reruns_for_memory"),
                         number(o, "limits_followed")),
-                cache(o.getAsJsonObject("cache")), number(o, "aliases")));
+                cache(o.getAsJsonObject("cache")), number(o, "aliases"), number(o, "units_elided")));
     }
 
     /** The block's address becomes a segment by {@code view}, which takes address and size. */

@@ -27,10 +27,12 @@ import java.util.List;
  * @param budget what became of the session's memory budget
  * @param cache what came from the model's cache folder
  * @param aliases view operators that were no work at all
+ * @param unitsElided units of the last run that had nothing to do: a Concat or Split along the outermost axis whose tensors
+ *     lie in one another
  */
 public record RunReport(long runs, List<UnitRun> units, long arenaBytes, long sessionsBytes, long plannedBytes,
         long oneBufferPerTensorBytes, long lowerBoundBytes, Shapes shapes, Budget budget, Cache cache,
-        long aliases) {
+        long aliases, long unitsElided) {
     /** Copies the list. */
     public RunReport {
         units = List.copyOf(units);

@@ -129,7 +129,8 @@ final class MemoryCommand implements Callable<Integer> {
         Text.Table table = new Text.Table("tensors and temporaries", ">bytes", "");
         table.row("a buffer each", Text.bytes(report.oneBufferPerTensorBytes()), "");
         table.row("planned", Text.bytes(planned), report.oneBufferPerTensorBytes() == 0 ? ""
-                : percent(planned, report.oneBufferPerTensorBytes()) + " of that");
+                : percent(planned, report.oneBufferPerTensorBytes()) + " of that" + (report.unitsElided() == 0 ? ""
+                        : "; " + Text.count(report.unitsElided(), "unit") + " had nothing to copy"));
         table.row("lower bound", Text.bytes(report.lowerBoundBytes()), report.lowerBoundBytes() == 0 ? ""
                 : String.format(Locale.ROOT, "planned is %.2f times it", (double) planned / report.lowerBoundBytes()));
         table.row("mapped now", Text.bytes(report.arenaBytes()), Text.bytes(report.budget().highWaterBytes())
@@ -231,6 +232,7 @@ final class MemoryCommand implements Callable<Integer> {
         o.addProperty("one_buffer_per_tensor_bytes", report.oneBufferPerTensorBytes());
         o.addProperty("planned_bytes", report.plannedBytes());
         o.addProperty("lower_bound_bytes", report.lowerBoundBytes());
+        o.addProperty("units_elided", report.unitsElided());
         o.addProperty("mapped_bytes", report.arenaBytes());
         o.addProperty("most_mapped_bytes", report.budget().highWaterBytes());
         o.addProperty("memory_budget_bytes", report.budget().limitBytes());
