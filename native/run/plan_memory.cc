@@ -16,16 +16,15 @@ namespace memory = plx::memory;
 
 constexpr int kMissed = 1;
 constexpr int kImpossible = 2;
-constexpr int kRuns = 5;  // of each search; the fastest counts, since its work is always the same
 
 struct Found {
   uint64_t bytes = 0;
   double ms = 0;
 };
 
-Found search(const memory::Problem& problem, uint64_t work) {
+Found search(const memory::Problem& problem, uint64_t work, int times) {
   Found found;
-  for (int run = 0; run < kRuns; ++run) {
+  for (int run = 0; run < times; ++run) {
     const auto start = std::chrono::steady_clock::now();
     const auto solution = memory::plan(problem, work);
     const double ms = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
@@ -37,7 +36,7 @@ Found search(const memory::Problem& problem, uint64_t work) {
   return found;
 }
 
-nlohmann::json measure(const std::string& path) {
+nlohmann::json measure(const std::string& path, int times) {
   std::ifstream file(path);
   std::stringstream text;
   text << file.rdbuf();
@@ -46,8 +45,8 @@ nlohmann::json measure(const std::string& path) {
   if (!problem) throw std::runtime_error(problem.error().message);
   if (problem->conflicts == nullptr) problem->conflicts = std::make_shared<memory::Conflicts>(problem->buffers);
   const uint64_t bound = memory::lower_bound(*problem);
-  const Found quick = search(*problem, memory::kQuickSearch);
-  const Found thorough = search(*problem, memory::kThoroughSearch);
+  const Found quick = search(*problem, memory::kQuickSearch, times);
+  const Found thorough = search(*problem, memory::kThoroughSearch, times);
   return {{"problem", std::filesystem::path(path).stem().string()},
           {"buffers", problem->buffers.size()},
           {"one_buffer_each_bytes", memory::naive_bytes(*problem)},
@@ -69,10 +68,14 @@ int main(int argc, char** argv) {
   std::vector<std::string> files;
   std::string json;
   double most = 0;
+  int times = 5;
   CLI::App app{"Plans memory for problems in files (plx-run --problem writes them; memory/planner.h has the format), by the quick\n"
                "search that a session makes for each set of shapes, and the thorough one that it makes for those it keeps running.", "plx-plan-memory"};
   app.add_option("FILE", files, "Problems")->required();
   app.add_option("--check", most, "Exit with 1 if a thorough plan takes more than this many times its lower bound, such as 1.05");
+  app.add_option("--repeat", times, "How often each search is made; the fastest counts, since its work is always the same")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
   app.add_option("--json", json, "File for all figures");
   app.footer("Exit status: 0 all is well, 1 a plan is too large, 2 something cannot be read or is no problem.");
   try {
@@ -87,7 +90,7 @@ int main(int argc, char** argv) {
   int status = 0;
   for (const std::string& file : files) {
     try {
-      const nlohmann::json row = measure(file);
+      const nlohmann::json row = measure(file, times);
       std::printf("| %s | %d | %.2f | %.2f | %.3f | %.2f | %.3f | %.2f |\n", row["problem"].get<std::string>().c_str(), row["buffers"].get<int>(),
                   row["one_buffer_each_bytes"].get<double>() / 1e6, row["lower_bound_bytes"].get<double>() / 1e6, ratio(row, "quick_bytes"),
                   row["quick_ms"].get<double>(), ratio(row, "thorough_bytes"), row["thorough_ms"].get<double>());

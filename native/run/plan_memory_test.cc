@@ -29,7 +29,7 @@ TEST(PlanMemory, BringsTheZoosProblemsWithinFivePercentOfTheirBounds) {
   }
   ASSERT_FALSE(files.empty());
   const std::string json = write("figures.json", "");
-  const Outcome outcome = plan_memory("--check 1.05 --json " + json + files);
+  const Outcome outcome = plan_memory("--repeat 1 --check 1.05 --json " + json + files);
   EXPECT_EQ(outcome.status, 0) << outcome.out;
   std::ifstream file(json);
   const auto rows = nlohmann::json::parse(file);
@@ -53,6 +53,7 @@ TEST(PlanMemory, SaysWhatMissesItsTarget) {
 
 TEST(PlanMemory, RefusesWhatIsNoProblem) {
   EXPECT_EQ(plan_memory("").status, 2);
+  EXPECT_EQ(plan_memory("--repeat 0 x.txt").status, 2);
   const Outcome missing = plan_memory("/nowhere/problem.txt");
   EXPECT_EQ(missing.status, 2);
   EXPECT_NE(missing.out.find("/nowhere/problem.txt"), std::string::npos);

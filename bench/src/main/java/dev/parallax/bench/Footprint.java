@@ -22,7 +22,9 @@ import picocli.CommandLine.Option;
 @Command(name = "bench/footprint", usageHelpWidth = 100,
         description = "What a process takes that loads a model and runs it: plain ONNX Runtime with its defaults,"
                 + " Parallax with the whole graph as one unit, with one unit per branch, and the same with packed"
-                + " weights from files, on all cores. A new process each, without a JVM (plx-run), by turns.",
+                + " weights from files, on all cores. A new process each, without a JVM (plx-run), by turns; then one"
+                + " more each with the model's files out of the page cache; then, in one process, runs by branches with and"
+                + " without packed weights from files in turn.",
         footer = {"", "Exit status: 0 all is well, 1 a target is missed, 2 it could not be run."})
 final class Footprint implements Callable<Integer> {
     static final int FEWEST_ROUNDS = 3;
@@ -42,6 +44,10 @@ final class Footprint implements Callable<Integer> {
             description = "Timed runs in each, after 5 untimed ones; by default ${DEFAULT-VALUE}.")
     private int runs;
 
+    @Option(names = "--pairs", paramLabel = "N", defaultValue = "41",
+            description = "Pairs of runs with and without packed weights from files; by default ${DEFAULT-VALUE}.")
+    private int pairs;
+
     @Option(names = "--beside", description = "Only with weights in a file beside the model, as they are in the folder, and"
             + " not in one file with it, too.")
     private boolean beside;
@@ -49,7 +55,8 @@ final class Footprint implements Callable<Integer> {
     @Option(names = "--check", description = "Exit with 1 if, by branches with packed weights from files, a"
             + " process takes more than plain ONNX Runtime's VmHWM (0.75 times that if the model is one file), or over"
             + " 0.6 times its memory that no file backs (RssAnon, at its peak); or over 0.85 (0.65) and 0.35 times in the"
-            + " geometric mean. Takes " + FEWEST_ROUNDS + " rounds or more.")
+            + " geometric mean; or if a run takes more than 1.03 times one without these files. Takes " + FEWEST_ROUNDS
+            + " rounds or more.")
     private boolean check;
 
     @Option(names = "--json", paramLabel = "FILE", description = "Where raw results go; by default"
@@ -75,8 +82,9 @@ final class Footprint implements Callable<Integer> {
 
     @Override
     public Integer call() throws IOException {
-        if (rounds < 1 || runs < 1) {
-            throw new Commands.BadInput("--rounds " + rounds + ", --runs " + runs + ": give 1 or more of both");
+        if (rounds < 1 || runs < 1 || pairs < 1) {
+            throw new Commands.BadInput("--rounds " + rounds + ", --runs " + runs + ", --pairs " + pairs
+                    + ": give 1 or more of each");
         }
         if (check && rounds < FEWEST_ROUNDS) {
             throw new Commands.BadInput("--check takes --rounds " + FEWEST_ROUNDS + " or more, not " + rounds);
@@ -97,7 +105,8 @@ final class Footprint implements Callable<Integer> {
             if (program.toSingleFile(model, single)) {
                 try {
                     FootprintResult result = measure(program, single, FootprintResult.Storage.INSIDE);
-                    results.add(new FootprintResult(LoadTime.name(model), result.storage(), result.samples()));
+                    results.add(new FootprintResult(LoadTime.name(model), result.storage(), result.samples(),
+                            result.cold(), result.time()));
                 } finally {
                     Files.deleteIfExists(single);
                 }
@@ -106,6 +115,8 @@ final class Footprint implements Callable<Integer> {
         System.out.print(FootprintResult.table(results));
         System.out.println("\n" + rounds + " processes each, " + runs + " runs in each; " + host.cpu() + ", "
                 + host.cores() + " cores; " + versions);
+        System.out.println("\nWith the model's files and the cache folder's out of the page cache, one process each:\n\n"
+                + FootprintResult.coldTable(results));
         List<FootprintResult> given = results.stream()
                 .filter(r -> r.storage() == FootprintResult.Storage.BESIDE).toList();
         System.out.println("\nThe paper's table 4, peak memory in MB (VmHWM):\n\n" + FootprintResult.table4(given));
@@ -118,6 +129,7 @@ final class Footprint implements Callable<Integer> {
             content.put("threads", host.cores());
             content.put("rounds", rounds);
             content.put("runs", runs);
+            content.put("pairs", pairs);
             content.put("models", results.stream().map(FootprintResult::toMap).toList());
             Results.write(target, content);
             System.err.println("raw results: " + target);
@@ -144,6 +156,8 @@ final class Footprint implements Callable<Integer> {
 
     private FootprintResult measure(PlxRun program, Path model, FootprintResult.Storage storage) throws IOException {
         Map<Engine, List<FootprintResult.Sample>> samples = new EnumMap<>(Engine.class);
+        Map<Engine, FootprintResult.Sample> cold = new EnumMap<>(Engine.class);
+        SavingsTime time;
         Engine[] engines = Engine.values();
         try (Cache cache = new Cache(root.resolve("target/footprint-cache"))) {
             run(program, model, Engine.CACHED, cache);  // writes the files
@@ -153,8 +167,39 @@ final class Footprint implements Callable<Integer> {
                     samples.computeIfAbsent(engine, e -> new ArrayList<>()).add(run(program, model, engine, cache));
                 }
             }
+            for (Engine engine : engines) {
+                forget(model, cache);
+                cold.put(engine, run(program, model, engine, cache));
+            }
+            time = SavingsTime.of(model, cache.folder(), program.threads(), pairs);
         }
-        return new FootprintResult(LoadTime.name(model), storage, samples);
+        return new FootprintResult(LoadTime.name(model), storage, samples, cold, time);
+    }
+
+    /** Takes what a model's process reads out of the page cache, the libraries apart. */
+    private static void forget(Path model, Cache cache) throws IOException {
+        List<Path> files = new ArrayList<>(List.of(model));
+        Path weights = model.resolveSibling(LoadTime.name(model) + ".weights");
+        if (Files.exists(weights)) {
+            files.add(weights);
+        }
+        if (Files.exists(cache.folder())) {
+            try (Stream<Path> kept = Files.walk(cache.folder())) {
+                files.addAll(kept.filter(Files::isRegularFile).toList());
+            }
+        }
+        for (Path file : files) {
+            // Java has no posix_fadvise; of dd this is the documented way to drop a file's pages.
+            Process dd = new ProcessBuilder("dd", "if=" + file, "iflag=nocache", "count=0", "status=none").inheritIO().start();
+            try {
+                if (dd.waitFor() != 0) {
+                    throw new IOException("dd cannot take " + file + " out of the page cache");
+                }
+            } catch (InterruptedException e) {
+                Thread.currentThread().interrupt();
+                throw new IOException("interrupted", e);
+            }
+        }
     }
 
     private FootprintResult.Sample run(PlxRun program, Path model, Engine engine, Cache cache) throws IOException {

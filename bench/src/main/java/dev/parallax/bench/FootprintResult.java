@@ -15,8 +15,14 @@ import java.util.stream.Stream;
  * @param model its name
  * @param storage where its weights lie
  * @param samples of each way, by round
+ * @param cold of each way, with the model's files out of the page cache
+ * @param time of runs with and without packed weights from files
  */
-record FootprintResult(String model, Storage storage, Map<Engine, List<Sample>> samples) {
+record FootprintResult(String model, Storage storage, Map<Engine, List<Sample>> samples, Map<Engine, Sample> cold,
+        SavingsTime time) {
+    /** What packed weights from files may cost in time. */
+    private static final double MOST_TIME = 1.03;
+
     /** Where a model's weights lie, and what is asked of Parallax then, in times of plain ONNX Runtime's. */
     enum Storage {
         /** In a file beside the model, which ONNX Runtime maps, too. */
@@ -105,6 +111,10 @@ record FootprintResult(String model, Storage storage, Map<Engine, List<Sample>> 
                 String what = r.model + ", " + storage.title;
                 miss(misses, what, "VmHWM", r.ratio(Engine.CACHED, Sample::hwmBytes), storage.mostHwm);
                 miss(misses, what, "peak RssAnon", r.ratio(Engine.CACHED, Sample::anonPeakBytes), storage.mostAnon);
+                if (r.time.ratio() > MOST_TIME) {
+                    misses.add(String.format(Locale.ROOT, "MISSED: a run of %s by branches with packed weights from files takes"
+                            + " %.3f times one without; at most %.2f", what, r.time.ratio(), MOST_TIME));
+                }
             }
             String what = "all models, " + storage.title + ", in the geometric mean";
             miss(misses, what, "VmHWM", mean(alike, Engine.CACHED, Sample::hwmBytes), storage.mostMeanHwm);
@@ -155,7 +165,7 @@ record FootprintResult(String model, Storage storage, Map<Engine, List<Sample>> 
     static String table(List<FootprintResult> results) {
         MarkdownTable table = new MarkdownTable("model", "weights", "ONNX Runtime: VmHWM, MB", "RssAnon, MB", "whole: VmHWM",
                 "RssAnon", "run", "branches: VmHWM", "RssAnon", "run", "cached: VmHWM", "RssAnon", "run", "ready",
-                "arena, MB", "outputs");
+                "run beside not cached", "arena, MB", "outputs");
         for (FootprintResult r : results) {
             List<String> row = new ArrayList<>(List.of(r.model, r.storage.title.replaceFirst("^weights ", ""),
                     megabytes(r.median(Engine.ORT, Sample::hwmBytes)),
@@ -166,6 +176,7 @@ record FootprintResult(String model, Storage storage, Map<Engine, List<Sample>> 
                 row.add(number(r.ratio(engine, Sample::medianMs)));
             }
             row.add(number(r.ratio(Engine.CACHED, Sample::readyMs)));
+            row.add(String.format(Locale.ROOT, "%.3f", r.time.ratio()));
             row.add(megabytes(r.median(Engine.CACHED, Sample::arenaBytes)));
             row.add(Stream.of(Engine.values()).allMatch(r::agrees) ? "equal" : "differ");
             table.row(row.toArray());
@@ -182,7 +193,27 @@ record FootprintResult(String model, Storage storage, Map<Engine, List<Sample>> 
                 row.add(number(mean(alike, engine, Sample::medianMs)));
             }
             row.add(number(mean(alike, Engine.CACHED, Sample::readyMs)));
+            row.add(String.format(Locale.ROOT, "%.3f",
+                    Math.exp(alike.stream().mapToDouble(r -> Math.log(r.time.ratio())).average().orElse(0))));
             row.addAll(List.of("", ""));
+            table.row(row.toArray());
+        }
+        return table.toString();
+    }
+
+    static String coldTable(List<FootprintResult> results) {
+        MarkdownTable table = new MarkdownTable("model", "weights", "ONNX Runtime: VmHWM, MB", "RssAnon, MB", "ready, ms",
+                "branches: VmHWM", "RssAnon", "ready", "cached: VmHWM", "RssAnon", "ready");
+        for (FootprintResult r : results) {
+            Sample plain = r.cold.get(Engine.ORT);
+            List<String> row = new ArrayList<>(List.of(r.model, r.storage.title.replaceFirst("^weights ", ""),
+                    megabytes(plain.hwmBytes), megabytes(plain.anonPeakBytes), String.format(Locale.ROOT, "%.0f", plain.readyMs)));
+            for (Engine engine : List.of(Engine.BRANCHES, Engine.CACHED)) {
+                Sample ours = r.cold.get(engine);
+                row.add(number((double) ours.hwmBytes / plain.hwmBytes));
+                row.add(number((double) ours.anonPeakBytes / plain.anonPeakBytes));
+                row.add(number(ours.readyMs / plain.readyMs));
+            }
             table.row(row.toArray());
         }
         return table.toString();
@@ -213,8 +244,13 @@ record FootprintResult(String model, Storage storage, Map<Engine, List<Sample>> 
             figures.put("median_ms", samples.get(engine).stream().map(Sample::medianMs).toList());
             figures.put("ready_ms", samples.get(engine).stream().map(Sample::readyMs).toList());
             figures.put("outputs_equal", agrees(engine));
+            Sample of = cold.get(engine);
+            figures.put("cold", Map.of("vm_hwm_bytes", of.hwmBytes, "rss_anon_peak_bytes", of.anonPeakBytes, "median_ms",
+                    of.medianMs, "ready_ms", of.readyMs));
             map.put(engine.name().toLowerCase(Locale.ROOT), figures);
         }
+        map.put("run_with_files_ms", time.withMs());
+        map.put("run_without_files_ms", time.withoutMs());
         return map;
     }
 

@@ -43,6 +43,10 @@ final class PlxRun {
                 + "; the scripts in bench/ unpack it");
     }
 
+    int threads() {
+        return threads;
+    }
+
     /** Makes one file of a model and its weights; false where that cannot be, as for graphs inside nodes. */
     boolean toSingleFile(Path model, Path file) throws IOException {
         Process process = new ProcessBuilder(program.resolveSibling("plx-single-file").toString(), model.toString(),

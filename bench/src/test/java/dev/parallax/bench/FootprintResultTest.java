@@ -25,7 +25,10 @@ class FootprintResultTest {
         return new FootprintResult(model, storage, Map.of(Engine.ORT, List.of(sample(1000, 1000, "d"), sample(2000, 2000, "d")),
                 Engine.WHOLE, List.of(sample(900, 900, "d"), sample(1800, 1800, "d")),
                 Engine.BRANCHES, List.of(sample(900, 900, "d"), sample(1800, 1800, "d")),
-                Engine.CACHED, List.of(sample(hwm, anon, "d"), sample(2 * hwm, 2 * anon, digest))));
+                Engine.CACHED, List.of(sample(hwm, anon, "d"), sample(2 * hwm, 2 * anon, digest))),
+                Map.of(Engine.ORT, sample(3000, 3000, "d"), Engine.WHOLE, sample(900, 900, "d"),
+                        Engine.BRANCHES, sample(6000, 900, "d"), Engine.CACHED, sample(hwm, anon, "d")),
+                new SavingsTime(new double[] {1, 2, 1}, new double[] {1, 2, 4}));
     }
 
     @Test
@@ -67,6 +70,22 @@ class FootprintResultTest {
         String arenas = FootprintResult.table5(results);
         assertTrue(arenas.contains("8.0") && arenas.contains("10.0") && arenas.contains("0.20")
                 && arenas.contains("0.25"), arenas);
+    }
+
+    @Test
+    void filesMayCostThreeInAHundredOfTheTime() {
+        FootprintResult fine = result("a", 500, 300, "d");
+        FootprintResult slow = new FootprintResult("b", Storage.BESIDE, fine.samples(), fine.cold(),
+                new SavingsTime(new double[] {1.02, 1.04, 1.05}, new double[] {1, 1, 1}));
+        List<String> misses = FootprintResult.misses(List.of(fine, slow));
+        assertEquals(1, misses.size(), misses::toString);
+        assertTrue(misses.get(0).contains("a run of b, weights beside") && misses.get(0).contains("1.040 times"), misses.get(0));
+    }
+
+    @Test
+    void coldFiguresStandBesidePlainOnnxRuntimes() {
+        String table = FootprintResult.coldTable(List.of(result("a", 1500, 300, "d")));
+        assertTrue(table.contains("2.00") && table.contains("0.30") && table.contains("0.50") && table.contains("0.10"), table);
     }
 
     @Test
