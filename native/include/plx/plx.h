@@ -299,7 +299,8 @@ typedef struct plx_session_options {
   /* Sets of input shapes whose memory plans are kept, the least recently used goes first; 0 = 16. */
   size_t shapes_kept;
   /* What the session may add to what the process takes, in bytes; 0 = no limit: its tensors and its units' temporaries, and
-   * some 190 KB and 1.5 KB a unit for what ONNX Runtime takes by malloc. Less runs side by side where that is needed to keep it; a run that cannot keep it at all is PLX_MEMORY_BUDGET, and the
+   * some 230 KB and 1.8 KB a unit for what ONNX Runtime and the plan take by malloc. Less runs side by side where that is
+   * needed to keep it; a run that cannot keep it at all is PLX_MEMORY_BUDGET, and the
    * session stays usable. Weights, packed or not, are not counted: sessions share them. */
   uint64_t memory_budget_bytes;
   /* In place of a number: the budget is what the session has taken and all but this part of what the machine has free, by

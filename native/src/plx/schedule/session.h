@@ -55,8 +55,8 @@
 
 namespace plx::schedule {
 
-inline constexpr uint64_t kOutsideBytes = 192 << 10;
-inline constexpr uint64_t kOutsideBytesPerUnit = 1536;
+inline constexpr uint64_t kOutsideBytes = 224 << 10;
+inline constexpr uint64_t kOutsideBytesPerUnit = 1792;
 inline constexpr int64_t kRefineAfterNs = 2'000'000'000;
 inline constexpr size_t kShapesKept = 16;  // each costs some 200 bytes a tensor
 

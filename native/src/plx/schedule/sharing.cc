@@ -23,24 +23,28 @@ class Sets {
   };
 
   Sets(const memory::Problem& problem, size_t steps)
-      : problem_(problem), of_(problem.buffers.size()), members_(problem.buffers.size()), written_(problem.buffers.size(), 1),
-        live_(steps + 2) {
+      : problem_(problem), of_(problem.buffers.size()), next_(problem.buffers.size()), at_(problem.buffers.size()),
+        written_(problem.buffers.size(), 1), live_(steps + 2) {
     std::iota(of_.begin(), of_.end(), 0);
-    for (size_t i = 0; i < of_.size(); ++i) {
-      members_[i] = {{static_cast<int>(i), 0}};
-      add(span_of(static_cast<int>(i)), 1);
-    }
+    std::iota(next_.begin(), next_.end(), 0);
+    for (const memory::Buffer& b : problem.buffers) add({0, aligned(b), b.first, b.last}, 1);
     most_ = *std::max_element(live_.begin(), live_.end());
   }
 
   int of(int buffer) const { return of_[static_cast<size_t>(buffer)]; }
-  const std::vector<Member>& members(int set) const { return members_[static_cast<size_t>(set)]; }
+  bool alone(int buffer) const { return next_[static_cast<size_t>(buffer)] == buffer; }
+  std::vector<Member> members(int set) const {
+    std::vector<Member> all;
+    int buffer = set;
+    do {
+      all.push_back({buffer, at(buffer)});
+      buffer = next_[static_cast<size_t>(buffer)];
+    } while (buffer != set);
+    return all;
+  }
   const memory::Buffer& buffer(int i) const { return problem_.buffers[static_cast<size_t>(i)]; }
   bool written(int buffer) const { return written_[static_cast<size_t>(buffer)] != 0; }
-  int64_t at(int buffer) const {
-    const auto& all = members(of(buffer));
-    return std::find_if(all.begin(), all.end(), [&](const Member& m) { return m.buffer == buffer; })->at;
-  }
+  int64_t at(int buffer) const { return at_[static_cast<size_t>(buffer)]; }
 
   // What a set takes, and when.
   struct Span {
@@ -85,7 +89,7 @@ class Sets {
       for (const int set : sets) add(span_of(set), 1);
       return false;
     }
-    merge(sets, std::move(all));
+    merge(sets.front(), all);
     for (const int copy : copies) written_[static_cast<size_t>(copy)] = 0;
     return true;
   }
@@ -95,7 +99,7 @@ class Sets {
     std::vector<Member> all = members(of(over));
     const int64_t shift = at(over) - at(under);
     for (const Member& member : members(of(under))) all.push_back({member.buffer, member.at + shift});
-    merge({of(over), of(under)}, std::move(all));
+    merge(of(over), all);
   }
 
  private:
@@ -103,13 +107,16 @@ class Sets {
     Span span{INT64_MAX, INT64_MIN, INT64_MAX, INT64_MIN};
     for (const Member& member : all) {
       const memory::Buffer& b = buffer(member.buffer);
-      const auto bytes = static_cast<int64_t>((b.size_bytes + memory::kAlignment - 1) / memory::kAlignment * memory::kAlignment);
       span.begin = std::min(span.begin, member.at);
-      span.end = std::max(span.end, member.at + bytes);
+      span.end = std::max(span.end, member.at + aligned(b));
       span.first = std::min(span.first, b.first);
       span.last = std::max(span.last, b.last);
     }
     return span;
+  }
+
+  static int64_t aligned(const memory::Buffer& b) {
+    return static_cast<int64_t>((b.size_bytes + memory::kAlignment - 1) / memory::kAlignment * memory::kAlignment);
   }
 
   ptrdiff_t clamped(int64_t step) const { return static_cast<ptrdiff_t>(std::min(step, static_cast<int64_t>(live_.size()) - 1)); }
@@ -120,18 +127,50 @@ class Sets {
     }
   }
 
-  void merge(const std::vector<int>& sets, std::vector<Member> all) {
-    for (const int set : sets) members_[static_cast<size_t>(set)].clear();
-    for (const Member& member : all) of_[static_cast<size_t>(member.buffer)] = sets.front();
-    members_[static_cast<size_t>(sets.front())] = std::move(all);
+  void merge(int set, const std::vector<Member>& all) {
+    for (size_t i = 0; i < all.size(); ++i) {
+      const auto buffer = static_cast<size_t>(all[i].buffer);
+      of_[buffer] = set;
+      at_[buffer] = all[i].at;
+      next_[buffer] = all[(i + 1) % all.size()].buffer;
+    }
   }
 
   const memory::Problem& problem_;
-  std::vector<int> of_;
-  std::vector<std::vector<Member>> members_;  // per set
+  std::vector<int> of_;       // per buffer: the one that its set is known by
+  std::vector<int> next_;     // of its set, in a ring
+  std::vector<int64_t> at_;   // from an origin that its set has in common
   std::vector<char> written_;
   std::vector<int64_t> live_;  // bytes, per step
   int64_t most_ = 0;           // at any step, with nothing lying in anything
+};
+
+// The steps that use a buffer.
+class Users {
+ public:
+  Users(std::span<const Use> uses, std::span<const int> buffer_of, size_t buffers) : begin_(buffers + 1) {
+    const auto each = [&](auto&& visit) {
+      for (size_t step = 0; step < uses.size(); ++step) {
+        for (const int root : uses[step].roots) {
+          const int buffer = buffer_of[static_cast<size_t>(root)];
+          if (buffer >= 0) visit(static_cast<size_t>(buffer), static_cast<int>(step));
+        }
+      }
+    };
+    each([&](size_t buffer, int) { ++begin_[buffer + 1]; });
+    std::partial_sum(begin_.begin(), begin_.end(), begin_.begin());
+    list_.resize(begin_.back());
+    std::vector<size_t> end(begin_.begin(), begin_.end() - 1);
+    each([&](size_t buffer, int step) { list_[end[buffer]++] = step; });
+  }
+  std::span<const int> of(int buffer) const {
+    const auto b = static_cast<size_t>(buffer);
+    return {list_.data() + begin_[b], begin_[b + 1] - begin_[b]};
+  }
+
+ private:
+  std::vector<size_t> begin_;
+  std::vector<int> list_;
 };
 
 }  // namespace
@@ -223,26 +262,23 @@ Shared share(const memory::Problem& problem, std::span<const Nesting> nestings, 
     shared.any = true;
   }
 
-  std::vector<std::vector<int>> users;  // per buffer, made if need be
   shared.until.resize(problem.buffers.size());
   for (size_t i = 0; i < problem.buffers.size(); ++i) shared.until[i] = problem.buffers[i].last;
-  const auto prolong = [&] {  // by what others read of the same bytes
-    for (size_t i = 0; i < problem.buffers.size(); ++i) {
-      const int set = sets.of(static_cast<int>(i));
-      if (sets.members(set).size() < 2 || !sets.written(static_cast<int>(i))) continue;
-      for (const Sets::Member& member : sets.members(set)) {
-        if (sets.written(member.buffer)) continue;
-        const int64_t at = sets.at(static_cast<int>(i));
-        const auto own_bytes = static_cast<int64_t>(problem.buffers[i].size_bytes);
-        const auto its_bytes = static_cast<int64_t>(sets.buffer(member.buffer).size_bytes);
-        if (at < member.at + its_bytes && member.at < at + own_bytes) {
-          shared.until[i] = std::max(shared.until[i], sets.buffer(member.buffer).last);
-        }
+  for (size_t i = 0; i < problem.buffers.size(); ++i) {
+    const int own = static_cast<int>(i);
+    if (sets.alone(own) || !sets.written(own)) continue;
+    // What others read of the same bytes counts as well.
+    for (const Sets::Member& member : sets.members(sets.of(own))) {
+      if (sets.written(member.buffer)) continue;
+      const auto own_bytes = static_cast<int64_t>(problem.buffers[i].size_bytes);
+      const auto its_bytes = static_cast<int64_t>(sets.buffer(member.buffer).size_bytes);
+      if (sets.at(own) < member.at + its_bytes && member.at < sets.at(own) + own_bytes) {
+        shared.until[i] = std::max(shared.until[i], sets.buffer(member.buffer).last);
       }
     }
-  };
-  prolong();
+  }
 
+  const Users users(uses, buffer_of, problem.buffers.size());
   for (const Nesting& nesting : nestings) {
     if (nesting.kind != Nesting::Kind::kInPlace) continue;
     const graph::Shape* made = shape_of(nesting.whole);
@@ -255,18 +291,9 @@ Shared share(const memory::Problem& problem, std::span<const Nesting> nestings, 
     const auto bytes = static_cast<int64_t>(sets.buffer(from).size_bytes);
     const bool all_of_it = sets.at(from) == span.begin && span.end - span.begin < bytes + static_cast<int64_t>(memory::kAlignment);
     if (bytes == 0 || !all_of_it) continue;
-    if (users.empty()) {
-      users.resize(problem.buffers.size());
-      for (size_t step = 0; step < uses.size(); ++step) {
-        for (const int root : uses[step].roots) {
-          const int b = buffer_of[static_cast<size_t>(root)];
-          if (b >= 0) users[static_cast<size_t>(b)].push_back(static_cast<int>(step));
-        }
-      }
-    }
-    const auto& members = sets.members(sets.of(from));
+    const auto members = sets.members(sets.of(from));
     const bool nobody_reads_on = std::all_of(members.begin(), members.end(), [&](const Sets::Member& member) {
-      const auto& list = users[static_cast<size_t>(member.buffer)];
+      const std::span<const int> list = users.of(member.buffer);
       return sets.buffer(member.buffer).last < static_cast<int64_t>(uses.size()) &&
              std::all_of(list.begin(), list.end(), [&](int step) {
                return step == nesting.step ? member.buffer == from : executor.ordered(step, nesting.step);
@@ -288,8 +315,8 @@ Shared share(const memory::Problem& problem, std::span<const Nesting> nestings, 
   shared.written.resize(problem.buffers.size());
   for (size_t i = 0; i < problem.buffers.size(); ++i) {
     shared.written[i] = sets.written(static_cast<int>(i)) ? 1 : 0;
-    const auto& members = sets.members(static_cast<int>(i));
-    if (members.empty()) continue;
+    if (sets.of(static_cast<int>(i)) != static_cast<int>(i)) continue;  // with the one that its set is known by
+    const auto members = sets.members(static_cast<int>(i));
     const Sets::Span span = sets.span_of(static_cast<int>(i));
     // The one at the front stands for all.
     const int front = std::min_element(members.begin(), members.end(), [](const auto& a, const auto& b) { return a.at < b.at; })->buffer;

@@ -38,6 +38,10 @@ final class Confined implements Callable<Integer> {
             description = "This model only; repeatable, by default yolov8n and whisper-tiny-encoder.")
     private List<String> only = List.of("yolov8n", "whisper-tiny-encoder");
 
+    @Option(names = "--limit-data", description = "By RLIMIT_DATA even where a control group can be made; then nobody eats"
+            + " memory beside, and nothing is written to bench/results unless --json says so.")
+    private boolean limitData;
+
     @Option(names = "--json", paramLabel = "FILE", description = "Where raw results go; by default"
             + " bench/results/confined-MACHINE.json.")
     private Path json;
@@ -77,6 +81,24 @@ final class Confined implements Callable<Integer> {
             small(model, table);
         }
         System.out.print(table);
+        if (!limitData) {
+            eaters(models);
+        }
+        System.out.println("\n" + host.cpu() + ", " + host.cores() + " cores; " + versions);
+        Path target = json != null ? json
+                : limitData ? null : root.resolve("bench/results/confined-" + host.machineClass() + ".json");
+        if (target != null) {
+            Map<String, Object> content = Results.header("confined", host, versions, start);
+            content.put("threads", host.cores());
+            content.put("rows", kept);
+            Results.write(target, content);
+            System.err.println("raw results: " + target);
+        }
+        misses.forEach(m -> System.out.println("MISSED: " + m));
+        return misses.isEmpty() ? 0 : Commands.MISSED;
+    }
+
+    private void eaters(List<Path> models) throws IOException {
         Path six = root.resolve("target/six-branches.onnx");
         Files.write(six, BranchesModel.bytes(EATEN_SIZE));
         MarkdownTable beside = new MarkdownTable("model", "limit, MB", "eaten, MB", "budget before, MB", "after", "arena before, MB",
@@ -87,15 +109,6 @@ final class Confined implements Callable<Integer> {
         }
         System.out.println();
         System.out.print(beside);
-        System.out.println("\n" + host.cpu() + ", " + host.cores() + " cores; " + versions);
-        Path target = json != null ? json : root.resolve("bench/results/confined-" + host.machineClass() + ".json");
-        Map<String, Object> content = Results.header("confined", host, versions, start);
-        content.put("threads", host.cores());
-        content.put("rows", kept);
-        Results.write(target, content);
-        System.err.println("raw results: " + target);
-        misses.forEach(m -> System.out.println("MISSED: " + m));
-        return misses.isEmpty() ? 0 : Commands.MISSED;
     }
 
     /** The smallest budget that was found to do, twice, and half way between what the engines need: the limit. */
@@ -112,7 +125,7 @@ final class Confined implements Callable<Integer> {
         for (int i = 0; i < TRIES; i++) {
             // The kernel's own pages count, too, so that the limit that parts them is looked for.
             long limit = low + (high - low) * (i + 1) / (TRIES + 1);
-            try (Confinement confinement = Confinement.of(limit)) {
+            try (Confinement confinement = limitData ? Confinement.ofData(limit) : Confinement.of(limit)) {
                 PlxRun.Outcome theirs = program.tryRun(model, List.of("--engine", "ort", "--runs", "3"), confinement);
                 PlxRun.Outcome mine = program.tryRun(model, ours, confinement);
                 if (theirs.ran() || !mine.ran()) {

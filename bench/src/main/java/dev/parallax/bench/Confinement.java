@@ -24,6 +24,11 @@ final class Confinement implements AutoCloseable {
         this.bytes = bytes;
     }
 
+    /** By RLIMIT_DATA, whatever else there is. */
+    static Confinement ofData(long bytes) {
+        return new Confinement(null, false, bytes);
+    }
+
     static Confinement of(long bytes) throws IOException {
         Path two = Path.of("/sys/fs/cgroup");
         Path one = Path.of("/sys/fs/cgroup/memory");

@@ -1,8 +1,8 @@
 package dev.parallax;
 
 /**
- * What a {@link Session} may add to what the process takes: its tensors and its units' temporaries, and some 190 KB and
- * 1.5 KB a unit that are set aside for what ONNX Runtime takes by malloc. The fewer bytes, the less runs side by side, with
+ * What a {@link Session} may add to what the process takes: its tensors and its units' temporaries, and some 230 KB and
+ * 1.8 KB a unit that are set aside for what ONNX Runtime and the plan take by malloc. The fewer bytes, the less runs side by side, with
  * the same results; a run that cannot keep the budget even one unit at a time is a {@link MemoryBudgetException}, and the
  * session stays usable. Weights, packed or not, are not counted, since sessions share them.
  *
