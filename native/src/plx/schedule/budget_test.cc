@@ -1,5 +1,6 @@
 // What sessions take, and that they keep their budgets.
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
@@ -83,6 +84,32 @@ uint64_t rss_anon() {
 class BudgetOfASession : public ::testing::TestWithParam<Units> {};
 INSTANTIATE_TEST_SUITE_P(Units, BudgetOfASession, ::testing::ValuesIn(kAllUnits),
                          [](const auto& info) { return std::string(partition::units_name(info.param)); });
+
+// Memory comes in pages: what is asked for counts as what it takes, so that a refusal is one by its own numbers.
+TEST_P(BudgetOfASession, CountsWholePages) {
+  const std::string model = convolutions();
+  const Tensors inputs = {noise({1, 8, 16, 16}, 1)};
+  Loaded loaded(model);
+  const auto free = session_of(loaded, GetParam(), 0);
+  settled_bytes(*free, inputs);
+  const uint64_t planned = number(*free, "planned_bytes");
+  const auto page = static_cast<uint64_t>(::sysconf(_SC_PAGESIZE));
+  std::vector<uint64_t> rooms;
+  for (uint64_t room = page; room < planned; room += page / 3 + 1) rooms.push_back(room);
+  for (uint64_t room = planned; room < planned + page; room += page / 16 + 1) rooms.push_back(room);
+  int refused = 0;
+  for (const uint64_t room : rooms) {
+    const auto session = session_of(loaded, GetParam(), outside_of(loaded, GetParam()) + room);
+    bind_all(*session, inputs);
+    for (int run = 0; run < 3; ++run) {
+      const Status status = session->run();
+      if (status) continue;
+      ++refused;
+      EXPECT_GT(status.error().requested_bytes, status.error().available_bytes) << status.error().message;
+    }
+  }
+  EXPECT_GT(refused, 0);
+}
 
 TEST_P(BudgetOfASession, IsKeptOrRefusedAndCostsNoBits) {
   std::vector<std::pair<std::string, Tensors>> cases = {{convolutions(), {noise({1, 8, 16, 16}, 1)}},

@@ -33,6 +33,12 @@ int64_t now_ns() {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
+// What a mapping of so many bytes takes.
+uint64_t in_pages(uint64_t bytes) {
+  static const auto page = static_cast<uint64_t>(::sysconf(_SC_PAGESIZE));
+  return (bytes + page - 1) / page * page;
+}
+
 std::string text(std::span<const int64_t> dims) {
   std::string out = "[";
   for (size_t i = 0; i < dims.size(); ++i) out += (i == 0 ? "" : ",") + std::to_string(dims[i]);
@@ -567,8 +573,7 @@ struct Session::Impl final : Executor::Work {
 
   Status refused(const Step& step, OrtStatus* status) const {
     api.ReleaseStatus(status);
-    const auto page = static_cast<uint64_t>(::sysconf(_SC_PAGESIZE));
-    const uint64_t wanted = (step.memory.refused_bytes() + page - 1) / page * page;
+    const uint64_t wanted = in_pages(step.memory.refused_bytes());
     if (!budget->limited()) {
       Error error = fail(Code::kMemoryBudget, compiled->describe(step.index), " needs ", wanted, " bytes more, and the system has no memory left");
       error.requested_bytes = wanted;
@@ -902,12 +907,12 @@ struct Session::Impl final : Executor::Work {
     const uint64_t room = room_for_block();
     // As many barriers as it takes, so that the fewer bytes there are the less runs side by side: each time twice as many
     // as before, and at last one before every unit.
-    for (size_t count = 1; layout && layout->total_bytes > room; count *= 2) {
+    for (size_t count = 1; layout && in_pages(layout->total_bytes) > room; count *= 2) {
       std::vector<bool> possible(steps.size());
       for (size_t i = 0; i < steps.size(); ++i) possible[i] = !steps[i].alias && !order.tasks[i].barrier && !shapes.parted[i];
       const memory::Problem problem = tenants->problem(shapes.tight.get(), layout->shared.any);
       const std::vector<int> barriers = best_barriers(problem, possible, count);
-      if (barriers.empty()) return does_not_fit(layout->total_bytes, room);
+      if (barriers.empty()) return does_not_fit(in_pages(layout->total_bytes), room);
       for (const int step : barriers) shapes.parted[step] = 1;
       part(shapes);
       layout = tenants->plan(shapes.tight.get(), memory::kQuickSearch);
@@ -956,9 +961,9 @@ struct Session::Impl final : Executor::Work {
       drop_block();
       block = static_cast<std::byte*>(arena->gather(wanted));
       if (block == nullptr) {
-        Error error = fail(Code::kMemoryBudget, "no memory for the ", wanted, " bytes of the session's tensors",
+        Error error = fail(Code::kMemoryBudget, "no memory for the ", in_pages(wanted), " bytes of the session's tensors",
                            budget->limited() ? ": what has no place among them takes of the budget, too" : "");
-        error.requested_bytes = wanted;
+        error.requested_bytes = in_pages(wanted);
         error.available_bytes = budget->limited() ? budget->left_bytes() : 0;
         return error;
       }
