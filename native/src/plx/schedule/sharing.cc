@@ -11,8 +11,9 @@ namespace {
 
 // Operators of which ONNX Runtime itself writes the output over the first input when it can (MayInplace in its kernels'
 // definitions), and the arithmetic of two tensors, which goes through both from front to back. sharing_test.cc tries each.
+// Softsign is left out: on ARM its last bits came out otherwise there.
 constexpr std::string_view kInPlace[] = {"Add", "Sub", "Mul", "Relu", "LeakyRelu", "Elu", "Selu", "HardSigmoid",
-                                         "Sigmoid", "Softplus", "Softsign", "Tanh", "ThresholdedRelu", "Clip"};
+                                         "Sigmoid", "Softplus", "Tanh", "ThresholdedRelu", "Clip"};
 
 // Sets of buffers that lie in one another.
 class Sets {
