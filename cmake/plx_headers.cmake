@@ -1,5 +1,6 @@
 # The header-only libraries the core is compiled against, all of them Debian packages, as system includes:
-# ONNX Runtime's C interface (the library itself is opened at run time), protozero, nlohmann-json, CLI11 (of plx-run).
+# ONNX Runtime's C interface (the library itself is opened at run time), protozero, nlohmann-json, CLI11 (of plx-run), and
+# OpenCL's headers (the library is opened at run time, too).
 
 set(plx_ort_headers "")
 foreach(folder "${PLX_ROOT}/.deps/onnxruntime" /usr/include/onnxruntime)
@@ -22,9 +23,9 @@ endif()
 # libraries are seen through a folder of links.
 set(plx_links "${CMAKE_BINARY_DIR}/headers")
 file(MAKE_DIRECTORY "${plx_links}")
-foreach(library protozero nlohmann CLI)
+foreach(library protozero nlohmann CLI CL)
   if(NOT EXISTS "/usr/include/${library}")
-    message(FATAL_ERROR "/usr/include/${library} is missing: install libprotozero-dev, nlohmann-json3-dev and libcli11-dev.")
+    message(FATAL_ERROR "/usr/include/${library} is missing: install libprotozero-dev, nlohmann-json3-dev,\n      libcli11-dev and opencl-headers.")
   endif()
   file(CREATE_LINK "/usr/include/${library}" "${plx_links}/${library}" SYMBOLIC)
 endforeach()

@@ -11,13 +11,15 @@ run_tools=(
   /usr/include/protozero/pbf_message.hpp:libprotozero-dev
   /usr/include/nlohmann/json.hpp:nlohmann-json3-dev
   /usr/include/CLI/CLI.hpp:libcli11-dev
+  /usr/include/CL/cl.h:opencl-headers
 )
-# What the tests take beyond that: googletest as source, ONNX's own tests, and on x86_64 the cross compiler and the
-# emulator.
+# What the tests take beyond that: googletest as source, ONNX's own tests, an OpenCL driver that runs on any CPU, and on
+# x86_64 the cross compiler and the emulator.
 test_tools=(
   "${run_tools[@]}"
   /usr/src/googletest/googletest/src/gtest-all.cc:googletest
   /usr/share/libonnx-testdata/data:libonnx-testdata
+  /etc/OpenCL/vendors/pocl.icd:pocl-opencl-icd
 )
 if [[ $machine == x86_64 ]]; then
   test_tools+=(aarch64-linux-gnu-g++:g++-aarch64-linux-gnu qemu-aarch64:qemu-user)

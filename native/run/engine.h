@@ -32,6 +32,8 @@ struct Options {
   uint64_t memory_budget_bytes = 0;
   double memory_margin = 0;
   std::string cache_folder;
+  std::string device;            // none if empty
+  std::string offload = "auto";  // or all, none
 };
 
 // A graph input as declared; -1 for an open size.

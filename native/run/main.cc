@@ -118,6 +118,10 @@ int main(int argc, char** argv) {
       ->transform(CLI::AsSizeValue(false));
   app.add_option("--memory-margin", options.memory_margin, "In place of a number of bytes: this part of what the machine has free stays free, such as 0.4");
   app.add_option("--cache", options.cache_folder, "Folder for packed weights, written by the first process and mapped by later ones");
+  app.add_option("--device", options.device, "Where delegate regions run, such as opencl; by default on the CPU");
+  app.add_option("--offload", options.offload, "Which of them: those that are predicted to be faster there, all, or none")
+      ->check(CLI::IsMember({"auto", "all", "none"}))
+      ->capture_default_str();
   app.add_option("--seed", arguments.seed, "Of the inputs' values")->capture_default_str();
   app.add_option("--ort-library", options.ort_library, "libonnxruntime.so; by default what PLX_ORT_LIBRARY names")
       ->envname("PLX_ORT_LIBRARY")->required();

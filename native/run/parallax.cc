@@ -94,6 +94,8 @@ class Parallax final : public Engine {
     plan.shape_ranks = ranks.data();
     plan.shape_dims = dims.data();
     plan.shape_count = names.size();
+    plan.device = options_.device.c_str();
+    plan.offload = options_.offload == "all" ? PLX_OFFLOAD_ALL : options_.offload == "none" ? PLX_OFFLOAD_NONE : PLX_OFFLOAD_AUTO;
     must(plx_plan_make(model_, &plan, &plan_));
     const std::vector<std::byte> schedule = schedule_of_plan();
     plx_session_options session{};
@@ -130,6 +132,14 @@ class Parallax final : public Engine {
   nlohmann::json report() override {
     nlohmann::json report = json_of([&](plx_text** out) { return plx_session_report_json(session_, out); });
     report["unit_count"] = report.at("units").size();
+    for (const char* field : {"device_ns", "copied_bytes"}) {
+      uint64_t sum = 0;
+      for (const auto& unit : report.at("units")) sum += unit.value(field, uint64_t{0});
+      report[field] = sum;
+    }
+    uint64_t there = 0;
+    for (const auto& unit : report.at("units")) there += unit.at("device") == "cpu" ? 0 : 1;
+    report["units_on_device"] = there;
     report.erase("units");
     return report;
   }
@@ -157,7 +167,8 @@ class Parallax final : public Engine {
     for (size_t i = 0; i < units.size(); ++i) {
       const bool wide = units_ == PLX_UNITS_WHOLE || options_.side_by_side == "none" ||
                         (options_.side_by_side == "plan" && units[i].at("wide").get<bool>());
-      const plx_schedule_entry entry{static_cast<uint32_t>(i), 0, wide ? 0u : 1u, 0};
+      const bool on_device = !options_.device.empty() && units[i].at("region").get<int>() >= 0;
+      const plx_schedule_entry entry{static_cast<uint32_t>(i), on_device ? 1u : 0u, wide ? 0u : 1u, 0};
       std::memcpy(block.data() + sizeof header + i * sizeof entry, &entry, sizeof entry);
     }
     return block;

@@ -83,6 +83,13 @@ enum plx_rule {
   PLX_RULE_RELAXED = 1 /* short branches are set aside to run serially; the rest are grouped by ratio */
 };
 
+/* Which of a device's regions run there. */
+enum plx_offload {
+  PLX_OFFLOAD_AUTO = 0, /* those that are predicted to be faster */
+  PLX_OFFLOAD_ALL = 1,  /* all of them */
+  PLX_OFFLOAD_NONE = 2
+};
+
 /* ---- versions and errors ---------------------------------------------------------------------------------------- */
 
 /* The PLX_ABI_VERSION this library was built with. Bindings check it before any other call. */
@@ -122,6 +129,10 @@ PLX_API plx_status* plx_engine_create(const plx_engine_options* options, plx_eng
 PLX_API void plx_engine_release(plx_engine* engine);
 /* {"parallax":"0.1.0","abi":1,"onnxruntime":"1.29.0","ort_api":21,"threads":2,"ort_library":"...","compiler":"..."} */
 PLX_API plx_status* plx_engine_info_json(plx_engine* engine, plx_text** out_text);
+/* The accelerators of this machine, and why there are none, if so; needs no engine:
+ * {"devices":[{"device":"opencl","name":"Mali-G610 r0p0","driver":"OpenCL 3.0 ...","shares_memory":true,
+ *              "work_group":1024,"local_bytes":32768,"memory_bytes":..}],"problem":""} */
+PLX_API plx_status* plx_devices_json(plx_text** out_text);
 
 /* ---- model ------------------------------------------------------------------------------------------------------- */
 
@@ -196,9 +207,10 @@ typedef struct plx_plan_options {
   int32_t min_nodes; /* a branch runs in parallel only with N >= min_nodes; 0 = 3, the paper's N > 2 */
   /* 1 = estimate FLOPs and bytes with PLX_UNITS_WHOLE too, which costs a shape inference; cut plans always do. */
   int32_t estimate;
-  /* The device whose delegate regions are sought: NULL or "" = none; "gpu" = the built-in declaration; else the JSON
-   * text of one: {"name":..,"operators":[..],"min_nodes":3,"min_macs":1e9,"max_bytes_per_mac":0.1,
-   * "latency_s":2e-4,"r_acc":2.6e13,"b_bw":51.2e9,"r_cpu":1e9}. The device need not be present. */
+  /* The device whose delegate regions are sought: NULL or "" = none; "opencl", or "opencl:1" for the second one of
+   * plx_engine_devices_json, where they then run, at the sizes below; "gpu" = the built-in declaration; else the JSON text
+   * of one: {"name":..,"operators":[..],"min_nodes":3,"min_macs":1e9,"max_bytes_per_mac":0.1,
+   * "latency_s":2e-4,"r_acc":2.6e13,"b_bw":51.2e9,"r_cpu":1e9}. A device that is declared need not be present. */
   const char* device;
   /* Sizes at which FLOPs and bytes are estimated, one per graph input that has open dimensions: names, ranks, and
    * all dims one after the other. An input not named takes 1 for every open dimension. */
@@ -206,6 +218,8 @@ typedef struct plx_plan_options {
   const size_t* shape_ranks;
   const int64_t* shape_dims;
   size_t shape_count;
+  int32_t offload;  /* plx_offload */
+  int32_t reserved; /* 0 */
 } plx_plan_options;
 
 /* Cuts the model. Plans are immutable, independent of sessions, and checked by the validator before they are handed
@@ -244,7 +258,7 @@ typedef struct plx_schedule_header {
 
 typedef struct plx_schedule_entry {
   uint32_t unit;    /* index of the unit in the plan */
-  uint32_t device;  /* 0 = CPU; no other yet */
+  uint32_t device;  /* 0 = CPU; 1 = the plan's device, for units that are delegate regions */
   uint32_t threads; /* 1 = narrow: one thread, beside other narrow units; 0 = wide: all threads of the pool, alone */
   uint32_t barrier; /* 1 = everything before this entry has finished before it starts */
 } plx_schedule_entry;
@@ -353,7 +367,7 @@ PLX_API plx_status* plx_session_output_strings(plx_session* session, size_t inde
 /* A copy of output `index` of the last successful run, of whatever kind; PLX_UNSUPPORTED for a sparse tensor. */
 PLX_API plx_status* plx_session_output_value(plx_session* session, size_t index, plx_value** out_value);
 /* What ran where in the last run, and the memory it took:
- * {"runs":3,"units":[{"unit":0,"device":"cpu","threads":2,"worker":0,"start_ns":0,"end_ns":10,"bytes":64,
+ * {"runs":3,"device":null,"units":[{"unit":0,"device":"cpu","threads":2,"worker":0,"start_ns":0,"end_ns":10,"bytes":64,
  *                     "memory_bytes":0}],
  *  "arena_bytes":..,"arena_high_water_bytes":..,"memory_budget_bytes":0,"barriers_for_memory":0,"reruns_for_memory":0,
  *  "outside_bytes":0,"limits_followed":0,"sessions_bytes":..,"runtime_arena_bytes":..,"runtime_arena_live_bytes":..,
@@ -362,6 +376,9 @@ PLX_API plx_status* plx_session_output_value(plx_session* session, size_t index,
  *  "units_elided":0,
  *  "shapes_cached":1,"shape_hits":2,"shape_misses":1,"shape_evictions":0,"shapes_planned":1,"layouts_refined":0,
  *  "sizing_ns":90000}
+ * device is null, or {"kind":"opencl","name":..,"bytes":..,"fallbacks":0,"problem":""} for a plan with a device: what its
+ * regions hold and tensors that cross take, how often the CPU had to run a region, and why the last time. A region's unit has
+ * "device_ns", "copied_bytes" and "fell_back" beside the others, and the worker -1.
  * sessions_bytes is what the process grew by while the units' sessions were made, packed weights for the most part;
  * runtime_arena_bytes what all sessions of the engine have mapped together outside of runs. A unit's memory_bytes is what
  * ONNX Runtime took for it at most while it ran, outputs without a planned place included. barriers_for_memory is how many

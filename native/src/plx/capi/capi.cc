@@ -12,6 +12,7 @@
 #include <string>
 
 #include "plx/base/text.h"
+#include "plx/engine/devices.h"
 #include "plx/engine/model.h"
 #include "plx/ort/runtime.h"
 #include "plx/ort/value.h"
@@ -48,6 +49,8 @@ struct plx_plan {
   std::shared_ptr<const plx::graph::Graph> outline;
   std::shared_ptr<const plx::partition::Plan> plan;
   std::weak_ptr<plx::engine::Model> model;  // which knows the shapes of the graph's tensors
+  std::shared_ptr<plx::device::Device> device;  // with a device that is there, and the sizes that its regions have
+  std::shared_ptr<const plx::graph::Shapes> shapes;
 };
 struct plx_session {
   std::unique_ptr<plx::schedule::Session> session;
@@ -107,7 +110,7 @@ plx::Result<T> options_of(const T* options, const char* name) {
 
 plx_plan* plan_of(const plx::engine::PlanHandle& handle, const std::shared_ptr<plx::engine::Model>& model) {
   const auto& graph = handle.subject->graph;
-  return new plx_plan{graph, std::make_shared<const plx::graph::Graph>(plx::graph::outline(*graph)), handle.plan, model};
+  return new plx_plan{graph, std::make_shared<const plx::graph::Graph>(plx::graph::outline(*graph)), handle.plan, model, handle.device, handle.shapes};
 }
 
 plx::Status put_text(std::string text, plx_text** out) {
@@ -187,8 +190,14 @@ plx::Result<plx::engine::PlanRequest> request_of(const plx_plan_options& options
   if (options.beta != 0) request.options.beta = options.beta;
   if (options.min_nodes != 0) request.options.min_nodes = options.min_nodes;
   request.estimate = options.estimate != 0;
-  if (options.device != nullptr && options.device[0] != '\0') {
-    if (std::strcmp(options.device, "gpu") == 0) {
+  if (options.offload < PLX_OFFLOAD_AUTO || options.offload > PLX_OFFLOAD_NONE) {
+    return fail(Code::kInvalidArgument, "offload is ", options.offload, "; see enum plx_offload");
+  }
+  request.options.offload_all = options.offload == PLX_OFFLOAD_ALL;
+  if (options.device != nullptr && options.device[0] != '\0' && options.offload != PLX_OFFLOAD_NONE) {
+    if (plx::engine::is_device_name(options.device)) {
+      request.device = options.device;
+    } else if (std::strcmp(options.device, "gpu") == 0) {
       request.options.device = plx::partition::gpu_profile();
     } else {
       auto profile = plx::partition::device_profile_from_json(options.device);
@@ -271,6 +280,13 @@ plx_status* plx_engine_create(const plx_engine_options* options, plx_engine** ou
 }
 
 void plx_engine_release(plx_engine* engine) { delete engine; }
+
+plx_status* plx_devices_json(plx_text** out_text) {
+  return guarded([&]() -> plx::Status {
+    if (out_text == nullptr) return missing("out_text");
+    return put_text(plx::engine::devices_json(), out_text);
+  });
+}
 
 plx_status* plx_engine_info_json(plx_engine* engine, plx_text** out_text) {
   return guarded([&]() -> plx::Status {
@@ -517,6 +533,10 @@ plx_status* plx_session_create(plx_model* model, plx_plan* plan, const plx_sessi
     if (!given) return given.error();
     auto handle = model->model->own(plan->graph.lock(), plan->plan);
     if (!handle) return handle.error();
+    if ((*handle)->device == nullptr && plan->device != nullptr) {
+      *handle = std::make_shared<plx::engine::PlanHandle>(
+          plx::engine::PlanHandle{(*handle)->subject, (*handle)->plan, plan->device, plan->shapes});
+    }
     std::optional<plx::schedule::Schedule> schedule;
     if (given->schedule != nullptr) {
       auto read = read_schedule(given->schedule, given->schedule_bytes);

@@ -8,6 +8,7 @@
 #include <set>
 #include <type_traits>
 
+#include "plx/engine/devices.h"
 #include "plx/engine/measure.h"
 #include "plx/ort/symbolic_shapes.h"
 
@@ -64,6 +65,8 @@ std::string key_of(const PlanRequest& request) {
     for (const int64_t size : shape) add(size);
     key += '|';
   }
+  add(request.device);
+  add(static_cast<int>(o.offload_all));
   if (o.device) {
     const partition::DeviceProfile& d = *o.device;
     key += 'd';
@@ -310,6 +313,15 @@ Result<std::shared_ptr<PlanHandle>> Model::make_plan(const PlanRequest& request)
   }
   auto handle = std::make_shared<PlanHandle>();
   graph::Shapes shapes;
+  if (!request.device.empty()) {
+    if (request.options.units == partition::Units::kWhole) {
+      return fail(Code::kInvalidArgument, "a whole graph is one unit on the CPU: cut it into branches to run parts of it on '",
+                  request.device, "'");
+    }
+    auto device = open_device(request.device);
+    if (!device) return device.error();
+    handle->device = device.take();
+  }
   if (request.options.units == partition::Units::kWhole) {
     handle->subject = given_;
     shapes.resize(given_->graph->values.size());
@@ -320,9 +332,26 @@ Result<std::shared_ptr<PlanHandle>> Model::make_plan(const PlanRequest& request)
     }
   } else {
     const std::lock_guard lock(mutex_);
-    auto subject = optimised(request.options.device.has_value(), *dims, shapes);
+    auto subject = optimised(request.options.device.has_value() || handle->device != nullptr, *dims, shapes);
     if (!subject) return subject.error();
     handle->subject = *subject;
+  }
+  partition::Options options = request.options;
+  partition::Refusals refusals;
+  if (handle->device != nullptr) {
+    const graph::Graph& graph = *handle->subject->graph;
+    partition::DeviceProfile profile = partition::gpu_profile();
+    profile.name = request.device;
+    profile.operators.clear();
+    std::set<std::string> taken;
+    for (size_t node = 0; node < graph.nodes.size(); ++node) {
+      refusals.push_back(handle->device->refuses(graph, shapes, static_cast<graph::NodeId>(node)));
+      const graph::Node& n = graph.nodes[node];
+      if (refusals.back().empty()) taken.insert(n.domain.empty() ? n.op_type : n.domain + ":" + n.op_type);
+    }
+    profile.operators.assign(taken.begin(), taken.end());
+    options.device = std::move(profile);
+    handle->shapes = std::make_shared<const graph::Shapes>(shapes);
   }
   std::optional<partition::Measured> measured;
   if (request.options.units == partition::Units::kMixed) {
@@ -330,7 +359,8 @@ Result<std::shared_ptr<PlanHandle>> Model::make_plan(const PlanRequest& request)
     if (!times) return times.error();
     measured = times.take();
   }
-  auto plan = partition::make_plan(*handle->subject->graph, shapes, request.options, measured ? &*measured : nullptr);
+  auto plan = partition::make_plan(*handle->subject->graph, shapes, options, measured ? &*measured : nullptr,
+                                   handle->device != nullptr ? &refusals : nullptr);
   if (!plan) return plan.error();
   handle->plan = std::make_shared<const partition::Plan>(plan.take());
   const std::lock_guard lock(mutex_);
@@ -374,7 +404,11 @@ Result<std::shared_ptr<PlanHandle>> Model::own(const std::shared_ptr<const graph
                                                const std::shared_ptr<const partition::Plan>& plan) {
   const std::lock_guard lock(mutex_);
   for (const auto& subject : {given_, optimised_[0], optimised_[1]}) {
-    if (subject != nullptr && subject->graph == graph) return std::make_shared<PlanHandle>(PlanHandle{subject, plan});
+    if (subject == nullptr || subject->graph != graph) continue;
+    for (const auto& [key, known] : plans_) {
+      if (known->plan == plan) return known;
+    }
+    return std::make_shared<PlanHandle>(PlanHandle{subject, plan, nullptr, nullptr});
   }
   return fail(Code::kInvalidArgument, "the plan was made by another model: make it with the model the session is for");
 }
@@ -405,7 +439,7 @@ Result<std::unique_ptr<schedule::Session>> Model::make_session(
       if (key.lock() == plan->plan) compiled = value.lock();
     }
     if (compiled == nullptr) {
-      auto made = schedule::CompiledPlan::make(plan->subject, plan->plan);
+      auto made = schedule::CompiledPlan::make(plan->subject, plan->plan, plan->device, plan->shapes);
       if (!made) return made.error();
       compiled = made.take();
       compiled_.emplace_back(plan->plan, compiled);

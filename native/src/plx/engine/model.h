@@ -34,10 +34,14 @@ namespace plx::engine {
 struct PlanHandle {
   std::shared_ptr<const schedule::Subject> subject;
   std::shared_ptr<const partition::Plan> plan;
+  // With a device that is there: its regions run on it at these shapes.
+  std::shared_ptr<device::Device> device;
+  std::shared_ptr<const graph::Shapes> shapes;
 };
 
 struct PlanRequest {
   partition::Options options;
+  std::string device;     // of a device that is there (devices.h), in place of a profile in the options; empty: none
   bool estimate = false;  // for units=whole; cut plans always estimate
   std::vector<std::pair<std::string, std::vector<int64_t>>> shapes;  // of inputs, by name
 };

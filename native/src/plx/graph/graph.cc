@@ -113,6 +113,27 @@ std::optional<std::vector<int64_t>> ints_attribute(const Node& node, std::string
   return values;
 }
 
+std::optional<std::vector<float>> floats_attribute(const Node& node, std::string_view name) {
+  const std::string_view bytes = find_attribute(node, name);
+  if (bytes.empty()) return std::nullopt;
+  std::vector<float> values;
+  protozero::pbf_reader attribute{bytes.data(), bytes.size()};
+  try {
+    while (attribute.next(onnx::Attribute::kFloats)) {
+      if (attribute.wire_type() == onnx::kBytes) {
+        for (const float value : attribute.get_packed_float()) values.push_back(value);
+      } else if (attribute.wire_type() == onnx::kFixed32) {
+        values.push_back(attribute.get_float());
+      } else {
+        attribute.skip();
+      }
+    }
+  } catch (const protozero::exception&) {
+    return std::nullopt;
+  }
+  return values;
+}
+
 std::vector<NodeId> predecessors(const Graph& graph, NodeId node) {
   std::vector<NodeId> ids;
   const Node& n = graph.nodes[node];

@@ -127,6 +127,7 @@ std::optional<int64_t> int_attribute(const Node& node, std::string_view name);
 std::optional<float> float_attribute(const Node& node, std::string_view name);
 std::optional<std::string> string_attribute(const Node& node, std::string_view name);
 std::optional<std::vector<int64_t>> ints_attribute(const Node& node, std::string_view name);
+std::optional<std::vector<float>> floats_attribute(const Node& node, std::string_view name);
 
 // The nodes that `node` depends on (producers of its inputs and captures) and that depend on it; each once, ascending.
 std::vector<NodeId> predecessors(const Graph& graph, NodeId node);

@@ -54,7 +54,8 @@ const char* node_class_name(NodeClass c) {
   return "unknown";
 }
 
-Result<Plan> make_plan(const Graph& graph, const graph::Shapes& shapes, const Options& options, const Measured* measured) {
+Result<Plan> make_plan(const Graph& graph, const graph::Shapes& shapes, const Options& options, const Measured* measured,
+                       const Refusals* refusals) {
   if (Status status = check_options(options); !status) return status.error();
   if (options.units == Units::kMixed && measured == nullptr) {
     return fail(Code::kInvalidArgument, "a mixed plan needs measured times");
@@ -69,7 +70,8 @@ Result<Plan> make_plan(const Graph& graph, const graph::Shapes& shapes, const Op
   const Dag nodes = node_dag(graph);
   const Costs costs = weigh(graph, shapes);
   plan.unknown_sizes = costs.unknown_nodes;
-  if (options.device) plan.regions = find_regions(graph, nodes, costs, *options.device);
+  if (refusals != nullptr) plan.refusals = *refusals;
+  if (options.device) plan.regions = find_regions(graph, nodes, costs, options, refusals);
   cut_branches(graph, nodes, costs, plan);
   if (Status status = cut_units(graph, shapes, nodes, costs, measured, plan); !status) return status.error();
   if (Status status = validate(graph, plan); !status) {

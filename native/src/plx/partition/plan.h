@@ -58,6 +58,7 @@ struct Options {
   double beta = 1.5;
   int min_nodes = 3;  // the paper's N > 2
   std::optional<DeviceProfile> device;
+  bool offload_all = false;  // every candidate region is accepted, whatever it costs
 };
 
 struct Region {
@@ -122,6 +123,9 @@ struct Census {
   size_t most_branches = 0;  // in one layer
 };
 
+// Of each node, why a device that is there does not take it; empty if it does.
+using Refusals = std::vector<std::string>;
+
 struct Plan {
   Options options;
   std::string graph_digest;  // of the graph it was made for
@@ -133,13 +137,14 @@ struct Plan {
   std::vector<Alias> aliases;   // topological
   Census cut;                   // regions counted as one node each
   size_t unknown_sizes = 0;     // nodes whose FLOPs could not be told: a size was not known
+  Refusals refusals;            // as they were given; not in JSON
 };
 
 struct Measured;  // mix.h
 
 // Analyses and cuts. Units::kMixed needs `measured`; nobody else looks at it. `shapes` has an entry per value (unknown ones count nothing, see Plan::unknown_sizes).
 Result<Plan> make_plan(const Graph& graph, const graph::Shapes& shapes, const Options& options,
-                       const Measured* measured = nullptr);
+                       const Measured* measured = nullptr, const Refusals* refusals = nullptr);
 
 // Re-checks a plan from the graph alone, sharing no code with make_plan: every node in exactly one branch, every branch
 // in one layer later than its predecessors', every node in exactly one unit or alias, no cycle between units, unit

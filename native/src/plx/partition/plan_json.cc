@@ -29,6 +29,7 @@ Json write_options(const Options& options) {
             {"beta", options.beta},
             {"min_nodes", options.min_nodes}};
   json["device"] = options.device ? write_profile(*options.device) : Json(nullptr);
+  if (options.offload_all) json["offload"] = "all";
   return json;
 }
 
@@ -134,6 +135,7 @@ Options read_options(const JsonAt& json) {
   options.min_nodes = json.at("min_nodes").int32();
   const JsonAt device = json.at("device");
   if (!device.is_null()) options.device = read_profile(device);
+  if (json.has("offload")) options.offload_all = json.at("offload").choice({"auto", "all"}) == 1;
   return options;
 }
 

@@ -2,6 +2,7 @@
 // cut to their largest members, so that a plan of 500 branches stays readable; the JSON form has everything.
 #include <algorithm>
 #include <cstdio>
+#include <map>
 
 #include "plx/partition/format.h"
 #include "plx/partition/plan.h"
@@ -106,6 +107,22 @@ class TextWriter {
     std::stable_sort(refused.begin(), refused.end(), larger);
     for (size_t i = 0; i < std::min(refused.size(), kShown); ++i) region(refused[i]);
     if (refused.size() > kShown) line("  and ", std::to_string(refused.size() - kShown), " smaller ones given back");
+    refusals();
+  }
+
+  // Of a device that is there: what it does not take, by reason.
+  void refusals() {
+    std::map<std::string, std::vector<NodeId>> by_reason;
+    for (size_t node = 0; node < plan_.refusals.size(); ++node) {
+      if (!plan_.refusals[node].empty()) by_reason[plan_.refusals[node]].push_back(static_cast<NodeId>(node));
+    }
+    if (by_reason.empty()) return;
+    line("Nodes that it does not take, and why:");
+    for (const auto& [reason, nodes] : by_reason) {
+      const graph::Node& first = graph_.nodes[static_cast<size_t>(nodes.front())];
+      line("  ", plural(nodes.size(), "node", "nodes"), ", such as ", printable(first.op_type), " '", printable(first.name, 60), "': ",
+           printable(reason, 200));
+    }
   }
 
   void region(int index) {

@@ -168,14 +168,17 @@ void judge_region(const DeviceProfile& profile, Region& region) {
   }
 }
 
-std::vector<Region> find_regions(const Graph& graph, const Dag& dag, const Costs& costs, const DeviceProfile& profile) {
+std::vector<Region> find_regions(const Graph& graph, const Dag& dag, const Costs& costs, const Options& options,
+                                 const Refusals* refusals) {
+  const DeviceProfile& profile = *options.device;
   const std::unordered_set<std::string> declared(profile.operators.begin(), profile.operators.end());
   std::vector<bool> takes(graph.nodes.size());
   for (size_t node = 0; node < graph.nodes.size(); ++node) {
     const graph::Node& n = graph.nodes[node];
     const bool standard = n.domain.empty() || n.domain == "ai.onnx";
-    takes[node] = !n.has_subgraph && declared.contains(standard ? n.op_type : n.domain + ":" + n.op_type) &&
-                  has_size(costs, n.inputs) && has_size(costs, n.outputs);
+    const bool wanted = refusals != nullptr ? (*refusals)[node].empty()
+                                            : declared.contains(standard ? n.op_type : n.domain + ":" + n.op_type);
+    takes[node] = !n.has_subgraph && wanted && has_size(costs, n.inputs) && has_size(costs, n.outputs);
   }
   const std::vector<int> region_of = grow_regions(dag, takes);
   std::vector<Region> regions;
@@ -190,6 +193,9 @@ std::vector<Region> find_regions(const Graph& graph, const Dag& dag, const Costs
   for (size_t r = 0; r < regions.size(); ++r) {
     regions[r].border_bytes = borders.bytes(regions[r].nodes, region_of, static_cast<int>(r));
     judge_region(profile, regions[r]);
+    if (!options.offload_all) continue;
+    regions[r].accepted = true;
+    regions[r].reason.clear();
   }
   return regions;
 }

@@ -24,7 +24,9 @@ namespace plx::partition {
 inline constexpr int64_t kMergeBudget = 64;
 
 // Every candidate, ascending by first node, judged: accepted, or with the reason why not.
-std::vector<Region> find_regions(const Graph& graph, const Dag& dag, const Costs& costs, const DeviceProfile& profile);
+// refusals: of a device that is there, in place of the profile's operators.
+std::vector<Region> find_regions(const Graph& graph, const Dag& dag, const Costs& costs, const Options& options,
+                                 const Refusals* refusals = nullptr);
 
 // Step 1 and 2 alone: per node the index of its candidate, or -1.
 std::vector<int> grow_regions(const Dag& dag, const std::vector<bool>& takes);

@@ -163,7 +163,7 @@ TEST(Regions, UnknownSizesDomainsAndSubgraphsAreNotTaken) {
   b.graph().nodes.back().has_subgraph = true;
   const Built g = b.build();
   const Costs costs = weigh(g.graph, g.shapes);
-  const auto regions = find_regions(g.graph, node_dag(g.graph), costs, gpu_profile());
+  const auto regions = find_regions(g.graph, node_dag(g.graph), costs, Options{.device = gpu_profile()});
   ASSERT_EQ(regions.size(), 1u);
   EXPECT_EQ(regions[0].nodes, (std::vector<NodeId>{2}));
   EXPECT_FALSE(regions[0].accepted);

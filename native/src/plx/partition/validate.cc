@@ -117,7 +117,7 @@ class Validator {
         if (region.accepted) region_of_[node] = static_cast<int>(r);
       }
       if (!connected(region.nodes, taken_by, static_cast<int>(r))) return refuse(me, ": its nodes are not connected");
-      if (Status status = region_judgement(me, region, device); !status) return status;
+      if (Status status = region_judgement(me, region, device, plan_.options.offload_all); !status) return status;
     }
     return {};
   }
@@ -140,7 +140,7 @@ class Validator {
     return reached.size() == list.size();
   }
 
-  static Status region_judgement(const std::string& me, const Region& region, const DeviceProfile& device) {
+  static Status region_judgement(const std::string& me, const Region& region, const DeviceProfile& device, bool all) {
     if (!sane(region.macs) || !sane(region.device_s) || !sane(region.cpu_s)) {
       return refuse(me, ": macs, device_s and cpu_s must be finite and not negative");
     }
@@ -152,9 +152,9 @@ class Validator {
       return refuse(me, ": device_s and cpu_s are not what its macs and border_bytes give on '",
                     printable(device.name), "'");
     }
-    const bool pays = static_cast<int64_t>(region.nodes.size()) >= device.min_nodes &&
+    const bool pays = all || (static_cast<int64_t>(region.nodes.size()) >= device.min_nodes &&
                       region.macs >= device.min_macs && bytes <= device.max_bytes_per_mac * region.macs &&
-                      region.device_s < region.cpu_s;
+                      region.device_s < region.cpu_s);
     if (region.accepted != pays) {
       return refuse(me, region.accepted ? ": is accepted against the profile's thresholds"
                                         : ": is given back though it meets the profile's thresholds");

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "plx/base/result.h"
+#include "plx/device/device.h"
 #include "plx/graph/graph.h"
 #include "plx/graph/shapes.h"
 #include "plx/ort/session.h"
@@ -66,11 +67,27 @@ class CompiledPlan {
     bool is_output = false;  // of the graph
   };
 
+  // A region as the plan's device runs it.
+  struct Region {
+    std::unique_ptr<device::Program> program;
+    std::string problem;  // why the CPU runs it, always; empty if the device does
+  };
+
+  // device: that of the plan's regions, at the shapes that the plan was made for; null: they run on the CPU.
   static Result<std::shared_ptr<CompiledPlan>> make(std::shared_ptr<const Subject> subject,
-                                                    std::shared_ptr<const partition::Plan> plan);
+                                                    std::shared_ptr<const partition::Plan> plan,
+                                                    std::shared_ptr<device::Device> device = nullptr,
+                                                    std::shared_ptr<const graph::Shapes> shapes = nullptr);
 
   // Makes the sessions of these units in that width, several at a time, unless they exist.
   Status compile(const std::vector<std::pair<int, Width>>& wanted);
+  // Prepares a region's unit for the device, once. What comes back says why it cannot run there, if it cannot.
+  const Region& region(int unit);
+  const std::shared_ptr<device::Device>& device() const { return device_; }
+  // At the shapes that the plan was made for, with a device only; nothing if it is not known.
+  const std::optional<graph::Shape>& planned_shape(int slot) const {
+    return (*shapes_)[static_cast<size_t>(slots_[static_cast<size_t>(slot)].value)];
+  }
   OrtSession* session(int unit, Width width) const { return sessions_[static_cast<size_t>(width)][unit].get(); }
 
   const Subject& subject() const { return *subject_; }
@@ -109,6 +126,10 @@ class CompiledPlan {
   std::mutex weights_mutex_;
   std::vector<ort::Value> weights_;    // per initializer, made when first needed
   std::mutex compile_mutex_;
+  std::shared_ptr<device::Device> device_;
+  std::shared_ptr<const graph::Shapes> shapes_;  // null without a device
+  std::mutex regions_mutex_;
+  std::vector<std::unique_ptr<Region>> regions_;  // per unit, made when first asked for
   std::atomic<uint64_t> sessions_bytes_{0};
   std::vector<ort::Session> sessions_[2];
 };

@@ -48,10 +48,12 @@ void Executor::cut() {
     }
   }
 
+  devices_ = std::any_of(tasks_.begin(), tasks_.end(), [](const Task& task) { return task.device; });
   bool after_wide = false;
-  stretch_of_.resize(count);
+  stretch_of_.assign(count, -1);
   for (int i = 0; i < static_cast<int>(count); ++i) {
     const Task& task = tasks_[i];
+    if (task.device) continue;
     // What is instant goes along with what came before it, so that it separates nothing.
     const bool fresh = stretches_.empty() || (!task.instant && (task.wide || task.barrier || after_wide));
     if (fresh) stretches_.push_back({.begin = i});
@@ -63,12 +65,13 @@ void Executor::cut() {
   successors_.resize(count);
   for (Stretch& stretch : stretches_) {
     for (int i = stretch.begin; i < stretch.end; ++i) {
+      if (tasks_[i].device) continue;
       for (const int p : tasks_[i].predecessors) {
-        if (p >= stretch.begin) successors_[p].push_back(i);
+        if (p >= stretch.begin && !tasks_[p].device) successors_[p].push_back(i);
       }
       if (tasks_[i].instant) continue;
       for (int j = stretch.begin; j < i && !stretch.parallel; ++j) {
-        stretch.parallel = !tasks_[j].instant && !reaches(j, i);
+        stretch.parallel = !tasks_[j].device && !tasks_[j].instant && !reaches(j, i);
       }
     }
     if (workers_ < 2) stretch.parallel = false;
@@ -76,15 +79,64 @@ void Executor::cut() {
   }
   missing_.resize(count);
   ready_.reserve(count);
+  if (devices_) order_by_stretches();
+}
+
+// Adds what only the order of stretches says to what tasks depend on, and device tasks to what follows on what.
+void Executor::order_by_stretches() {
+  const int count = static_cast<int>(tasks_.size());
+  std::vector<int> before;  // device tasks so far
+  for (int i = 0; i < count; ++i) {
+    std::vector<int>& predecessors = tasks_[i].predecessors;
+    if (tasks_[i].device) before.push_back(i);
+    else if (tasks_[i].barrier) predecessors.insert(predecessors.end(), before.begin(), before.end());
+    std::sort(predecessors.begin(), predecessors.end());
+    predecessors.erase(std::unique(predecessors.begin(), predecessors.end()), predecessors.end());
+    for (const int p : predecessors) {
+      if (tasks_[i].device || tasks_[p].device) successors_[p].push_back(i);
+    }
+  }
+  // After a task of a stretch comes all that comes after any of the next one; within a serial stretch, after each the next.
+  std::vector<std::vector<int>> members(stretches_.size());
+  for (int i = 0; i < count; ++i) {
+    if (!tasks_[i].device) members[static_cast<size_t>(stretch_of_[i])].push_back(i);
+  }
+  std::fill(descendants_.begin(), descendants_.end(), 0);
+  const auto row = [this](int task) { return &descendants_[static_cast<size_t>(task) * row_]; };
+  const auto follow = [&](int task, int next) {
+    for (size_t w = 0; w < row_; ++w) row(task)[w] |= row(next)[w];
+    row(task)[next / 64] |= uint64_t{1} << (next % 64);
+  };
+  // Backwards; a device task after all that depends on it, which stands behind it in the order.
+  for (int i = count; i-- > 0;) {
+    for (const int s : successors_[i]) follow(i, s);
+    for (int j = i + 1; j < count && !tasks_[i].device; ++j) {
+      if (tasks_[j].device) continue;
+      const bool later = stretch_of_[j] > stretch_of_[i];
+      if (later || !stretches_[static_cast<size_t>(stretch_of_[i])].parallel) follow(i, j);
+      if (later) {
+        for (const int other : members[static_cast<size_t>(stretch_of_[j])]) follow(i, other);
+        break;
+      }
+    }
+  }
 }
 
 bool Executor::ordered(int before, int after) const {
+  if (devices_) return reaches(before, after);
   if (stretch_of_[before] != stretch_of_[after]) return stretch_of_[before] < stretch_of_[after];
   return stretches_[stretch_of_[before]].parallel ? reaches(before, after) : before < after;
 }
 
 void Executor::unordered(std::span<const int> users, std::span<const uint64_t> among, std::vector<int>& later) const {
   later.clear();
+  if (devices_) {
+    for (int task = users.back() + 1; task < static_cast<int>(tasks_.size()); ++task) {
+      if ((among[static_cast<size_t>(task) / 64] >> (task % 64) & 1) == 0) continue;
+      if (!std::all_of(users.begin(), users.end(), [&](int user) { return reaches(user, task); })) later.push_back(task);
+    }
+    return;
+  }
   const Stretch& stretch = stretches_[stretch_of_[users.back()]];
   if (!stretch.parallel) return;  // and what is in later stretches starts when this one has ended
   const auto begin = static_cast<size_t>(users.back()) + 1;
@@ -103,6 +155,16 @@ void Executor::unordered(std::span<const int> users, std::span<const uint64_t> a
 
 std::vector<uint64_t> Executor::beside(std::span<const int> others) const {
   const size_t words = (others.size() + 63) / 64;
+  if (devices_) {
+    std::vector<uint64_t> rows(tasks_.size() * words);
+    for (int task = 0; task < static_cast<int>(tasks_.size()); ++task) {
+      for (size_t i = 0; i < others.size(); ++i) {
+        const bool apart = others[i] == task || reaches(task, others[i]) || reaches(others[i], task);
+        if (!apart) rows[static_cast<size_t>(task) * words + i / 64] |= uint64_t{1} << (i % 64);
+      }
+    }
+    return rows;
+  }
   std::vector<uint64_t> related(tasks_.size() * words);  // to those that it depends on, that depend on it, and itself
   const auto row = [&](std::vector<uint64_t>& rows, int task) { return &rows[static_cast<size_t>(task) * words]; };
   for (size_t i = 0; i < others.size(); ++i) row(related, others[i])[i / 64] |= uint64_t{1} << (i % 64);
@@ -141,7 +203,10 @@ std::vector<uint64_t> Executor::beside(std::span<const int> others) const {
 
 Status Executor::run(Work& work, ort::Crew::Entrance* entrance) {
   work_ = &work;
-  if (!parallel_ || entrance == nullptr) return run_serially(0, static_cast<int>(tasks_.size()));
+  if (entrance == nullptr || !parallel_) {
+    if (!devices_) return run_serially(0, static_cast<int>(tasks_.size()));
+    return run_in_stretches(nullptr);
+  }
   struct Visit {
     Executor* executor;
     Status status;
@@ -149,7 +214,7 @@ Status Executor::run(Work& work, ort::Crew::Entrance* entrance) {
   Status entered = entrance->enter(
       [](void* argument, const ort::Crew::Team& team) noexcept {
         auto& v = *static_cast<Visit*>(argument);
-        v.status = v.executor->run_stretches(team);
+        v.status = v.executor->run_in_stretches(&team);
       },
       &visit);
   return entered ? std::move(visit.status) : entered;
@@ -162,20 +227,101 @@ Status Executor::run_serially(int begin, int end) {
   return {};
 }
 
-Status Executor::run_stretches(const ort::Crew::Team& team) {
+// team: null if the caller is alone, which then runs the tasks of every stretch one after the other.
+Status Executor::run_in_stretches(const ort::Crew::Team* team) {
+  begin();
+  Status refused;
   for (const Stretch& stretch : stretches_) {
-    if (!stretch.parallel) {
-      if (Status s = run_serially(stretch.begin, stretch.end); !s) return s;
-      continue;
+    if (!stretch.parallel || team == nullptr) {
+      if (devices_) refused = run_stretch(stretch);
+      else refused = run_serially(stretch.begin, stretch.end);
+    } else {
+      start(stretch);
+      is_caller = true;
+      refused = team->parallel([](void* self, size_t) { static_cast<Executor*>(self)->work_along(); },
+                               static_cast<size_t>(workers_), this);
+      is_caller = false;
     }
-    start(stretch);
-    is_caller = true;
-    Status refused = team.parallel([](void* self, size_t) { static_cast<Executor*>(self)->work_along(); },
-                                   static_cast<size_t>(workers_), this);
-    is_caller = false;
     const std::lock_guard lock(mutex_);  // and so see what the others did
-    if (!refused) return refused;
-    if (!status_) return std::move(status_);
+    if (!refused || stopped_) break;
+  }
+  if (!devices_) {
+    const std::lock_guard lock(mutex_);
+    return refused ? std::move(status_) : std::move(refused);
+  }
+  // What was started elsewhere has to end, whatever happened.
+  std::unique_lock lock(mutex_);
+  while (in_flight_ > 0) wait(lock);
+  return refused ? std::move(status_) : std::move(refused);
+}
+
+void Executor::begin() {
+  std::vector<int> first;
+  {
+    const std::lock_guard lock(mutex_);
+    stretch_ = nullptr;
+    stopped_ = false;
+    status_ = {};
+    in_flight_ = 0;
+    std::fill(missing_.begin(), missing_.end(), 0);
+    for (const auto& list : successors_) {
+      for (const int s : list) ++missing_[static_cast<size_t>(s)];
+    }
+    for (size_t i = 0; i < tasks_.size() && devices_; ++i) {
+      if (!tasks_[i].device || missing_[i] != 0) continue;
+      first.push_back(static_cast<int>(i));
+      ++in_flight_;
+    }
+  }
+  submit(first);
+}
+
+// Not under the mutex: they may have ended when this returns.
+void Executor::submit(std::vector<int>& tasks) {
+  for (const int task : tasks) work_->start_task(task);
+  tasks.clear();
+}
+
+void Executor::completed(int task, Status status) {
+  std::vector<int> next;
+  {
+    const std::lock_guard lock(mutex_);
+    if (status) {
+      finish(task);
+    } else if (!stopped_) {
+      stopped_ = true;
+      status_ = std::move(status);
+    }
+    next.swap(startable_);
+    --in_flight_;
+    if (stopped_) in_flight_ -= static_cast<int>(next.size());
+    wake();
+    if (stopped_) return;
+  }
+  submit(next);
+}
+
+Status Executor::run_stretch(const Stretch& stretch) {
+  for (int i = stretch.begin; i < stretch.end; ++i) {
+    if (tasks_[i].device) continue;
+    {
+      std::unique_lock lock(mutex_);
+      while (missing_[i] > 0 && !stopped_) wait(lock);
+      if (stopped_) return {};
+    }
+    if (Status s = work_->run_task(i, 0); !s) {
+      const std::lock_guard lock(mutex_);
+      if (!stopped_) status_ = std::move(s);
+      stopped_ = true;
+      return {};
+    }
+    std::vector<int> next;
+    {
+      const std::lock_guard lock(mutex_);
+      finish(i);
+      next.swap(startable_);
+    }
+    submit(next);
   }
   return {};
 }
@@ -183,19 +329,14 @@ Status Executor::run_stretches(const ort::Crew::Team& team) {
 void Executor::start(const Stretch& stretch) {
   const std::lock_guard lock(mutex_);
   stretch_ = &stretch;
-  left_ = stretch.end - stretch.begin;
+  left_ = 0;
   running_ = 0;
   bytes_ = 0;
-  stopped_ = false;
-  status_ = {};
   ready_.clear();
-  std::fill(missing_.begin() + stretch.begin, missing_.begin() + stretch.end, 0);
-  for (int i = stretch.begin; i < stretch.end; ++i) {
-    for (const int s : successors_[i]) ++missing_[s];
-  }
+  for (int i = stretch.begin; i < stretch.end; ++i) left_ += tasks_[i].device ? 0 : 1;
   for (const bool instant : {true, false}) {
     for (int i = stretch.begin; i < stretch.end; ++i) {
-      if (missing_[i] == 0 && tasks_[i].instant == instant) ready_.push_back(i);
+      if (!tasks_[i].device && missing_[i] == 0 && tasks_[i].instant == instant) ready_.push_back(i);
     }
   }
 }
@@ -229,6 +370,12 @@ void Executor::work_along() {
       stopped_ = true;
       status_ = std::move(status);
     }
+    if (startable_.empty()) continue;
+    std::vector<int> next;
+    next.swap(startable_);
+    lock.unlock();
+    submit(next);
+    lock.lock();
   }
   wake();
 }
@@ -246,9 +393,16 @@ int Executor::take() {
 }
 
 void Executor::finish(int task) {
-  --left_;
+  if (!tasks_[task].device) --left_;
   for (const int s : successors_[task]) {
     if (--missing_[s] != 0) continue;
+    if (tasks_[s].device) {
+      startable_.push_back(s);
+      ++in_flight_;
+      continue;
+    }
+    // In a later stretch, or one that the caller goes through alone, it is found when its turn comes.
+    if (stretch_ == nullptr || s < stretch_->begin || s >= stretch_->end) continue;
     const auto place = std::find_if(ready_.begin(), ready_.end(), [&](int other) {
       if (tasks_[other].instant != tasks_[s].instant) return tasks_[s].instant;
       return other > s;

@@ -6,6 +6,10 @@
 // starts when a worker is free and its bytes fit into the budget beside those of the tasks that run. A task alone may
 // always start. A stretch whose tasks all depend on one another runs on the calling thread, without any hand-over.
 //
+// A *device task* runs elsewhere: it is started as soon as those it depends on have ended, whatever the CPU's tasks do,
+// and ends when completed() is called. It belongs to no stretch; CPU tasks that depend on it wait for it, and what comes after
+// a barrier for all device tasks before it.
+//
 // A worker that finds nothing to do looks again for kSpinNs and then sleeps until it is woken; nobody spins longer.
 //
 // Threads: run() by one thread at a time. Steady state: run() allocates nothing.
@@ -28,6 +32,7 @@ struct Task {
   bool instant = false;           // takes no time worth a worker: goes before everything that does
   bool wide = false;
   bool barrier = false;           // everything before it has ended when it starts
+  bool device = false;
   uint64_t bytes = 0;             // what it takes of the budget while it runs
 };
 
@@ -39,6 +44,8 @@ class Executor {
   class Work {
    public:
     virtual Status run_task(int task, int worker) = 0;
+    // The same for a device task: it has been started when this returns, and completed() will be called, or has been.
+    virtual void start_task(int task) = 0;
 
    protected:
     ~Work() = default;
@@ -49,7 +56,7 @@ class Executor {
   Executor(std::vector<Task> tasks, int workers, uint64_t budget_bytes);
 
   // Whether any two tasks may run at the same time.
-  bool parallel() const { return parallel_; }
+  bool parallel() const { return parallel_ || devices_; }
   // Whether any task is wide, so that the pool is of use although nothing runs side by side.
   bool wide() const { return wide_; }
   // Whether `before` has always ended when `after` starts.
@@ -59,6 +66,9 @@ class Executor {
   void unordered(std::span<const int> users, std::span<const uint64_t> among, std::vector<int>& later) const;
   // For each task a row of bits, one for each of `others`: whether that one may run at the same time. others: ascending.
   std::vector<uint64_t> beside(std::span<const int> others) const;
+
+  // A device task has ended, by any thread.
+  void completed(int task, Status status);
 
   // The first error of a task, after all tasks that ran then have ended. `entrance` may be null if nothing is parallel.
   Status run(Work& work, ort::Crew::Entrance* entrance);
@@ -70,11 +80,15 @@ class Executor {
     bool parallel = false;
   };
   void cut();
+  void order_by_stretches();
+  void begin();
+  void submit(std::vector<int>& tasks);
+  Status run_in_stretches(const ort::Crew::Team* team);
+  Status run_stretch(const Stretch& stretch);  // of a device's plan, by the caller alone
   bool reaches(int from, int to) const {
     return (descendants_[static_cast<size_t>(from) * row_ + static_cast<size_t>(to) / 64] >> (to % 64) & 1) != 0;
   }
   Status run_serially(int begin, int end);
-  Status run_stretches(const ort::Crew::Team& team);
   void start(const Stretch& stretch);
   void work_along();
   int take();                // under the mutex: the task to start now, or -1
@@ -90,8 +104,9 @@ class Executor {
   size_t row_ = 0;
   int workers_ = 1;
   uint64_t budget_bytes_ = 0;
-  bool parallel_ = false;
+  bool parallel_ = false;  // on the CPU
   bool wide_ = false;
+  bool devices_ = false;  // there are device tasks; then descendants_ has the order of stretches, too
 
   // Of the run in progress.
   Work* work_ = nullptr;
@@ -99,7 +114,9 @@ class Executor {
   const Stretch* stretch_ = nullptr;
   std::vector<int> missing_;  // per task: predecessors in its stretch that have not ended
   std::vector<int> ready_;    // by rank
+  std::vector<int> startable_;  // device tasks, by whoever has the mutex
   int left_ = 0;
+  int in_flight_ = 0;  // device tasks
   int running_ = 0;
   uint64_t bytes_ = 0;
   int sleepers_ = 0;

@@ -5,8 +5,11 @@
 
 #include <algorithm>
 #include <atomic>
-#include <functional>
 #include <chrono>
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <mutex>
 #include <random>
 #include <thread>
 
@@ -28,8 +31,13 @@ struct Notes final : Executor::Work {
   };
   explicit Notes(std::vector<Task> list) : tasks(std::move(list)), notes(tasks.size()) {}
 
+  void start_task(int task) override { on_start(task); }
+
   Status run_task(int task, int worker) override {
     notes[task].sequence = next++;
+    for (int other = 0; ordered && other < static_cast<int>(tasks.size()); ++other) {
+      if (other != task && ordered(other, task) && !notes[other].ended) ++early;
+    }
     const int now = ++running;
     for (int seen = most_running; now > seen && !most_running.compare_exchange_weak(seen, now);) {}
     bytes += static_cast<int64_t>(tasks[task].bytes);
@@ -60,6 +68,8 @@ struct Notes final : Executor::Work {
   std::vector<Task> tasks;
   std::vector<Note> notes;
   std::function<void(int)> on_run;
+  std::function<void(int)> on_start;        // of device tasks
+  std::function<bool(int, int)> ordered;    // to be checked
   int failing = -1;
   std::atomic<int64_t> next{0};
   std::atomic<int> running{0};
@@ -316,6 +326,164 @@ TEST_F(OnThePool, RandomGraphsRunWhole) {
             ASSERT_LT(notes.notes[b].sequence, notes.notes[a].sequence);
           }
         }
+      }
+    }
+  }
+}
+
+// Something that works by itself, one task after the other.
+class Elsewhere {
+ public:
+  Elsewhere(Executor& executor, Notes& notes) : executor_(executor), notes_(notes), thread_([this] { serve(); }) {
+    notes.on_start = [this](int task) {
+      const std::lock_guard lock(mutex_);
+      tasks_.push_back(task);
+      wake_.notify_all();
+    };
+  }
+  ~Elsewhere() {
+    {
+      const std::lock_guard lock(mutex_);
+      ending_ = true;
+      wake_.notify_all();
+    }
+    thread_.join();
+  }
+
+ private:
+  void serve() {
+    std::unique_lock lock(mutex_);
+    for (;;) {
+      wake_.wait(lock, [&] { return ending_ || !tasks_.empty(); });
+      if (tasks_.empty()) return;
+      const int task = tasks_.front();
+      tasks_.pop_front();
+      lock.unlock();
+      executor_.completed(task, notes_.run_task(task, -1));
+      lock.lock();
+    }
+  }
+  Executor& executor_;
+  Notes& notes_;
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::deque<int> tasks_;
+  bool ending_ = false;
+  std::thread thread_;
+};
+
+Task on_device(std::vector<int> predecessors = {}) {
+  Task task = after(std::move(predecessors));
+  task.device = true;
+  return task;
+}
+
+TEST_F(OnThePool, ADeviceWorksBesideTheCpuWhateverItRuns) {
+  Task wide = after({0});
+  wide.wide = true;
+  for (const bool alone : {false, true}) {
+    for (const Task& cpu : {after({0}), wide}) {
+      // 1 on the device beside 2 on the CPU, which is wide or not, with one worker or two.
+      Notes notes({Task{}, on_device({0}), cpu, after({1, 2})});
+      Executor executor(notes.tasks, alone ? 1 : 2, 0);
+      Rendezvous both;
+      notes.on_run = [&](int task) {
+        if (task == 1 || task == 2) both.wait();
+      };
+      Elsewhere device(executor, notes);
+      notes.reset();
+      ASSERT_TRUE(executor.run(notes, nullptr));
+      EXPECT_EQ(notes.most_running, 2);
+      EXPECT_EQ(notes.notes[1].worker, -1);
+      EXPECT_EQ(notes.early, 0);
+      EXPECT_EQ(notes.notes[3].runs, 1);
+    }
+  }
+}
+
+TEST_F(OnThePool, ABarrierWaitsForTheDeviceToo) {
+  Task barrier;
+  barrier.barrier = true;
+  Notes notes({on_device(), Task{}, barrier});
+  Executor executor(notes.tasks, 2, 0);
+  EXPECT_TRUE(executor.ordered(0, 2));
+  EXPECT_FALSE(executor.ordered(0, 1));
+  notes.on_run = [&](int task) {
+    if (task == 0) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    if (task == 2) {
+      EXPECT_TRUE(notes.notes[0].ended);
+    }
+  };
+  Elsewhere device(executor, notes);
+  for (int i = 0; i < 20; ++i) ASSERT_TRUE(run(executor, notes));
+}
+
+TEST_F(OnThePool, AnErrorOnADeviceOrBesideItEndsTheRunWhenAllHasEnded) {
+  std::vector<Task> tasks = {on_device(), Task{}, after({1}), on_device({0, 1}), after({2, 3}), on_device({4})};
+  Notes notes(tasks);
+  Executor executor(tasks, 2, 0);
+  notes.on_run = [](int) { std::this_thread::sleep_for(std::chrono::microseconds(200)); };
+  Elsewhere device(executor, notes);
+  for (int i = 0; i < 60; ++i) {
+    notes.failing = i % 5;
+    const Status status = run(executor, notes);
+    ASSERT_FALSE(status);
+    ASSERT_EQ(status.error().message, "task " + std::to_string(notes.failing) + " fails");
+    ASSERT_EQ(notes.running, 0) << "nothing runs on";
+    ASSERT_EQ(notes.notes[5].runs, 0);
+    notes.failing = -1;
+    ASSERT_TRUE(run(executor, notes));
+    for (const auto& note : notes.notes) ASSERT_EQ(note.runs, 1);
+  }
+}
+
+TEST_F(OnThePool, RandomGraphsRunWholeWithADevice) {
+  std::mt19937 random(7);
+  for (int n = 0; n < 300; ++n) {
+    const int count = 1 + static_cast<int>(random() % 60);
+    std::vector<Task> tasks(static_cast<size_t>(count));
+    for (int i = 0; i < count; ++i) {
+      for (int p = 0; p < i; ++p) {
+        if (random() % 8 == 0) tasks[i].predecessors.push_back(p);
+      }
+      tasks[i].device = random() % 4 == 0;
+      tasks[i].wide = !tasks[i].device && random() % 8 == 0;
+      tasks[i].instant = !tasks[i].device && !tasks[i].wide && random() % 6 == 0;
+      tasks[i].barrier = !tasks[i].instant && !tasks[i].device && random() % 15 == 0;
+      tasks[i].bytes = random() % 100;
+    }
+    Notes notes(tasks);
+    Executor executor(tasks, n % 4 == 0 ? 1 : 2, n % 3 == 0 ? 120 : 0);
+    notes.ordered = [&](int a, int b) { return executor.ordered(a, b); };
+    Elsewhere device(executor, notes);
+    for (int repeat = 0; repeat < 3; ++repeat) {
+      if (n % 5 == 0) {
+        notes.reset();
+        ASSERT_TRUE(executor.run(notes, nullptr));
+      } else {
+        ASSERT_TRUE(run(executor, notes));
+      }
+      for (const auto& note : notes.notes) ASSERT_EQ(note.runs, 1);
+      ASSERT_EQ(notes.early, 0) << "graph " << n;
+    }
+    // What `unordered` and `beside` say is what `ordered` does.
+    std::vector<int> users;
+    for (int i = 0; i < count; ++i) {
+      if (random() % 5 == 0) users.push_back(i);
+    }
+    if (users.empty()) continue;
+    std::vector<int> expected;
+    for (int later = users.back() + 1; later < count; ++later) {
+      if (!std::all_of(users.begin(), users.end(), [&](int user) { return executor.ordered(user, later); })) expected.push_back(later);
+    }
+    std::vector<int> found;
+    executor.unordered(users, std::vector<uint64_t>(tasks.size() / 64 + 1, ~uint64_t{0}), found);
+    ASSERT_EQ(found, expected);
+    const std::vector<uint64_t> beside = executor.beside(users);
+    for (int task = 0; task < count; ++task) {
+      for (size_t i = 0; i < users.size(); ++i) {
+        const bool apart = task == users[i] || executor.ordered(task, users[i]) || executor.ordered(users[i], task);
+        ASSERT_EQ((beside[static_cast<size_t>(task)] >> i & 1) != 0, !apart);
       }
     }
   }

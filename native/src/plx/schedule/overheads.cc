@@ -32,6 +32,7 @@ struct Waiting final : Executor::Work {
   std::vector<int64_t> lengths_ns;
   std::vector<Ran> ran;
 
+  void start_task(int /*task*/) override {}
   Status run_task(int task, int worker) override {
     const int64_t start = now_ns();
     int64_t now = start;

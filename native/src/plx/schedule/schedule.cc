@@ -11,7 +11,11 @@ Status validate(const partition::Plan& plan, const Schedule& schedule) {
   for (const ScheduleEntry& entry : schedule.entries) {
     if (entry.unit >= count) return fail(Code::kInvalidPlan, "the schedule names unit ", entry.unit, "; the plan has units 0 to ", count - 1);
     if (done[entry.unit]) return fail(Code::kInvalidPlan, "the schedule has unit ", entry.unit, " twice");
-    if (entry.device != 0) return fail(Code::kInvalidPlan, "the schedule puts unit ", entry.unit, " on device ", entry.device, "; there is only 0, the CPU");
+    if (entry.device > 1 || (entry.device == 1 && plan.units[entry.unit].region < 0)) {
+      return fail(Code::kInvalidPlan, "the schedule puts unit ", entry.unit, " on device ", entry.device,
+                  entry.device == 1 ? "; it is no delegate region, so that only 0, the CPU, will do"
+                                    : "; there are only 0, the CPU, and 1, the plan's device");
+    }
     if (entry.threads > 1) {
       return fail(Code::kInvalidPlan, "the schedule gives unit ", entry.unit, " ", entry.threads, " threads; a unit runs on 1 or on all (0)");
     }

@@ -27,6 +27,8 @@ constexpr int64_t kShortRunNs = 100'000;
 constexpr int kLayoutsPerShapes = 4;
 // How often a run may start over because the machine's free memory fell while it ran.
 constexpr int kStartsOver = 8;
+// What stands for a worker where a device does the work.
+constexpr int kDeviceWorker = -1;
 std::byte nothing[memory::kAlignment];  // where empty tensors lie: ONNX Runtime wants an address all the same
 
 int64_t now_ns() {
@@ -58,7 +60,16 @@ std::string text(const std::vector<graph::Dim>& dims) {
 
 struct Session::Impl final : Executor::Work {
   // One task of the executor: a unit, or an alias.
-  struct Step {
+  struct Step final : device::Completion {
+    void done(device::Outcome outcome) noexcept override { owner->device_done(*this, std::move(outcome)); }
+
+    Impl* owner = nullptr;
+    const CompiledPlan::Region* region = nullptr;  // of a unit on the device
+    std::vector<const std::byte*> device_inputs;
+    std::vector<std::byte*> device_outputs;
+    int64_t device_ns = 0;      // in the last run
+    uint64_t copied_bytes = 0;
+    std::string fell_back;      // why the CPU ran it then
     bool alias = false;
     int index = 0;  // of the unit or alias
     OrtSession* session = nullptr;
@@ -163,8 +174,16 @@ struct Session::Impl final : Executor::Work {
     const partition::Plan& plan = compiled->plan();
     if (auto s = schedule::validate(plan, wanted); !s) return s;
     std::vector<std::pair<int, Width>> units;
-    for (const ScheduleEntry& entry : wanted.entries) {
-      units.emplace_back(static_cast<int>(entry.unit), entry.threads == 1 || workers == 1 ? Width::kNarrow : Width::kWide);
+    schedule = wanted;
+    for (ScheduleEntry& entry : schedule.entries) {
+      const int unit = static_cast<int>(entry.unit);
+      if (entry.device != 0) {
+        const CompiledPlan::Region& region = compiled->region(unit);
+        if (region.program != nullptr) continue;
+        entry.device = 0;
+        device_problem = region.problem;
+      }
+      units.emplace_back(unit, entry.threads == 1 || workers == 1 ? Width::kNarrow : Width::kWide);
     }
     if (auto s = compiled->compile(units); !s) return s;
     if (workers > 1 && entrance == nullptr) {
@@ -175,9 +194,8 @@ struct Session::Impl final : Executor::Work {
       crew = *made;
       entrance = way_in.take();
     }
-    schedule = wanted;
 
-    auto made_steps = make_steps(*compiled, wanted, workers);
+    auto made_steps = make_steps(*compiled, schedule, workers);
     if (!made_steps) return made_steps.error();
     const size_t slots = compiled->slots().size();
     current.assign(slots, nullptr);
@@ -191,16 +209,19 @@ struct Session::Impl final : Executor::Work {
     known.clear();  // offsets belong to an order
     spare.clear();
     order = made_steps.take();
-    executor = std::make_unique<Executor>(order.tasks, workers, wanted.memory_budget_bytes);
+    executor = std::make_unique<Executor>(order.tasks, workers, schedule.memory_budget_bytes);
     uses_left = std::make_unique<std::atomic<int>[]>(slots);
     steps.clear();
-    for (const Steps::Step& one : order.list) {
+    for (size_t i = 0; i < order.list.size(); ++i) {
+      const Steps::Step& one = order.list[i];
       Step& step = steps.emplace_back();
+      step.owner = this;
       step.alias = one.alias;
       step.index = one.index;
       step.width = one.width;
       if (one.alias) continue;
       const auto& unit = compiled->units()[one.index];
+      if (order.tasks[i].device) step.region = &compiled->region(one.index);
       step.session = compiled->session(one.index, one.width);
       const bool may_be_absent = std::any_of(unit.inputs.begin(), unit.inputs.end(),
                                              [&](int s) { return value_of(s).type.kind == graph::Kind::kOptional; });
@@ -210,7 +231,8 @@ struct Session::Impl final : Executor::Work {
       step.preset.resize(unit.outputs.size());
     }
     make_spare();
-    tenants.emplace(*compiled, order, *executor);
+    if (auto s = lend(); !s) return s;
+    tenants.emplace(*compiled, order, *executor, lent_to);
     active = nullptr;
     shapes_changed = true;
     for (Output& output : outputs) output.value = nullptr;
@@ -285,6 +307,7 @@ struct Session::Impl final : Executor::Work {
     {
       const bool pool = (!serial && way.parallel()) || way.wide();
       const ort::Crew::Shift shift(pool && pool_pays() ? crew : nullptr);
+      running = &way;
       status = way.run(*this, serial ? nullptr : entrance.get());
     }
     last_run_ns = now_ns() - start;
@@ -304,7 +327,9 @@ struct Session::Impl final : Executor::Work {
       ++reruns_for_memory;
       return true;
     }
-    const bool parallel = shapes.tight != nullptr ? shapes.tight->parallel() : executor->parallel();
+    bool any_left = false;  // to put a barrier before; a device may work beside another task all the same
+    for (size_t i = 0; i < steps.size(); ++i) any_left = any_left || (!steps[i].alias && !order.tasks[i].barrier && !shapes.parted[i]);
+    const bool parallel = any_left && (shapes.tight != nullptr ? shapes.tight->parallel() : executor->parallel());
     const bool loose_block = block_bytes > shapes.layout.total_bytes;
     if (!parallel && !loose_block) return false;
     drop_block();
@@ -407,11 +432,154 @@ struct Session::Impl final : Executor::Work {
     }
     Status status = run_step(step);
     timings[index] = {start, now_ns(), worker};
-    if (!status) return status;
+    if (status) let_go(index);
+    return status;
+  }
+
+  void let_go(int index) {
     for (const int root : order.uses[index].roots) {
       if (uses_left[root].fetch_sub(1, std::memory_order_acq_rel) == 1) release(root);
     }
+  }
+
+  // ---- devices ----
+  // What crosses lies in memory that the device lends, if the device makes it or reads it and a unit makes it.
+  Status lend() {
+    lent.clear();
+    lent_value.clear();
+    lent_value.resize(compiled->slots().size());
+    lent_to.assign(compiled->slots().size(), 0);
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < steps.size(); ++i) {
+      if (steps[i].region == nullptr) continue;
+      const auto& unit = compiled->units()[static_cast<size_t>(steps[i].index)];
+      steps[i].device_inputs.resize(unit.inputs.size());
+      steps[i].device_outputs.resize(unit.outputs.size());
+      for (const auto* list : {&unit.inputs, &unit.outputs}) {
+        for (const int s : *list) {
+          const int root = slot(s).root;
+          const auto& planned = compiled->planned_shape(root);
+          if (slot(root).unit < 0 || !slot(root).settled || lent_value[static_cast<size_t>(root)] || !planned) continue;
+          const graph::Shape& shape = *planned;
+          const uint64_t size = graph::tensor_bytes(shape.element, shape.dims).value_or(0);
+          auto memory = compiled->device()->lend(size);
+          if (!memory) return memory.error();
+          auto value = tensor_at((*memory)->data(), shape.element, shape.dims);
+          if (!value) return value.error();
+          lent_value[static_cast<size_t>(root)] = value.take();
+          lent_to[static_cast<size_t>(root)] = 1;
+          lent.push_back(memory.take());
+          bytes += size;
+        }
+      }
+      bytes += steps[i].region->program->device_bytes();
+    }
+    if (budget->limited()) {
+      budget->give(lent_bytes);
+      budget->set_aside(bytes);
+      outside += bytes - lent_bytes;
+    }
+    lent_bytes = bytes;
     return {};
+  }
+
+  // Where a slot's tensor has its place in this run, null if nowhere.
+  OrtValue* place_of(int s) const {
+    OrtValue* there = lent_value[static_cast<size_t>(s)].get();
+    return there != nullptr ? there : active->preset[s].get();
+  }
+
+  // Whether this run's shapes are those that the region was prepared for.
+  bool fits_device(const Step& step) const {
+    for (const int s : compiled->inputs()) {
+      const auto& planned = compiled->planned_shape(s);
+      if (planned && planned->dims != inputs[static_cast<size_t>(input_of[s])].dims) return false;
+    }
+    const auto& unit = compiled->units()[static_cast<size_t>(step.index)];
+    return std::all_of(unit.inputs.begin(), unit.inputs.end(), [&](int s) {
+      const auto& planned = compiled->planned_shape(s);
+      const auto shape = planned ? shape_of(current[s], planned->element) : std::nullopt;
+      return shape && shape->dims == planned->dims;
+    });
+  }
+
+  void start_task(int index) override {
+    Step& step = steps[static_cast<size_t>(index)];
+    step.fell_back.clear();
+    step.device_ns = 0;
+    step.copied_bytes = 0;
+    timings[static_cast<size_t>(index)] = {now_ns(), 0, kDeviceWorker};
+    if (cancelled.load(std::memory_order_relaxed)) return end_device_task(step, was_cancelled());
+    Status ready = !fits_device(step) ? fail(Code::kUnsupported, "this run's shapes are not those that the plan was made for")
+                   : compiled->device()->lost() ? fail(Code::kRunFailed, "the device is lost") : hand_over(step);
+    if (!ready) return fall_back(step, std::move(ready.error()));
+    step.region->program->submit(step.device_inputs, step.device_outputs, step);
+  }
+
+  // Addresses of what a region reads and makes.
+  Status hand_over(Step& step) {
+    const auto& unit = compiled->units()[static_cast<size_t>(step.index)];
+    const auto address_of = [&](const OrtValue* value, void** data) {
+      return runtime->check(api.GetTensorMutableData(const_cast<OrtValue*>(value), data), "cannot read a tensor");
+    };
+    for (size_t i = 0; i < unit.inputs.size(); ++i) {
+      void* data = nullptr;
+      if (auto s = address_of(current[unit.inputs[i]], &data); !s) return s;
+      step.device_inputs[i] = static_cast<const std::byte*>(data);
+    }
+    for (size_t i = 0; i < unit.outputs.size(); ++i) {
+      const int s = unit.outputs[i];
+      OrtValue* place = place_of(s);
+      if (any_bound) {
+        if (const Output* output = bound_output(s)) place = output->bound.get();
+      }
+      if (place == nullptr) return fail(Code::kInternal, "an output of a region has no place");
+      void* data = nullptr;
+      if (auto status = address_of(place, &data); !status) return status;
+      step.device_outputs[i] = static_cast<std::byte*>(data);
+      step.outputs[i] = place;
+    }
+    return {};
+  }
+
+  // On the device's thread.
+  void device_done(Step& step, device::Outcome outcome) noexcept {
+    step.device_ns = outcome.device_ns;
+    step.copied_bytes = outcome.copied_bytes;
+    if (!outcome.status) return fall_back(step, std::move(outcome.status.error()));
+    const auto& unit = compiled->units()[static_cast<size_t>(step.index)];
+    for (size_t i = 0; i < unit.outputs.size(); ++i) current[unit.outputs[i]] = step.outputs[i];
+    end_device_task(step, {});
+  }
+
+  // The CPU runs what the device could not, on this thread.
+  void fall_back(Step& step, Error why) noexcept {
+    Status status = was_cancelled();
+    try {
+      step.fell_back = why.message;
+      if (!cancelled.load(std::memory_order_relaxed)) {
+        {
+          const std::lock_guard lock(device_mutex);
+          ++fallbacks;
+          device_problem = why.message;
+        }
+        status = compiled->compile({{step.index, Width::kNarrow}});
+        if (status) {
+          step.session = compiled->session(step.index, Width::kNarrow);
+          status = run_step(step);
+        }
+      }
+    } catch (const std::bad_alloc&) {
+      status = Error{Code::kMemoryBudget, "out of memory", 0, 0};
+    }
+    end_device_task(step, std::move(status));
+  }
+
+  void end_device_task(Step& step, Status status) noexcept {
+    const int index = static_cast<int>(&step - steps.data());
+    timings[static_cast<size_t>(index)].end_ns = now_ns();
+    if (status) let_go(index);
+    running->completed(index, std::move(status));
   }
 
   // Nothing may escape into the pool's threads.
@@ -511,7 +679,7 @@ struct Session::Impl final : Executor::Work {
     for (size_t i = 0; i < unit.inputs.size(); ++i) step.inputs[i] = current[unit.inputs[i]];
     for (size_t i = 0; i < unit.outputs.size(); ++i) {
       const int s = unit.outputs[i];
-      OrtValue* preset = elided ? nullptr : active->preset[s].get();  // not over what it reads
+      OrtValue* preset = elided ? nullptr : place_of(s);  // not over what it reads
       if (any_bound) {
         if (const Output* output = bound_output(s)) preset = output->bound.get();
       }
@@ -1018,7 +1186,12 @@ struct Session::Impl final : Executor::Work {
     for (size_t i = 0; i < steps.size(); ++i) {
       if (steps[i].alias) continue;
       origin = std::min(origin, timings[i].start_ns);
+      const bool on_device = steps[i].region != nullptr && steps[i].fell_back.empty();
       list.push_back({.unit = steps[i].index,
+                      .device = on_device ? 1 : 0,
+                      .device_ns = steps[i].device_ns,
+                      .copied_bytes = steps[i].copied_bytes,
+                      .fell_back = steps[i].fell_back,
                       .threads = steps[i].width == Width::kNarrow ? 1 : workers,
                       .worker = timings[i].worker,
                       .start_ns = timings[i].start_ns,
@@ -1103,7 +1276,7 @@ struct Session::Impl final : Executor::Work {
         publish_view(output, output.data, output.bound_dims, output.bound_element, output.bound_bytes);
         continue;
       }
-      OrtValue* preset = active->preset[s].get();
+      OrtValue* preset = place_of(s);
       if (value == preset && value == output.value && !output.bound) continue;  // as in the last run
       const auto shape = shape_of(value);
       output.value = value;
@@ -1157,6 +1330,14 @@ struct Session::Impl final : Executor::Work {
   Steps order;
   std::vector<Step> steps;  // one for each of the order's
   std::unique_ptr<Executor> executor;
+  Executor* running = nullptr;  // in the run in progress: that, or one with more barriers
+  std::vector<std::unique_ptr<device::Lent>> lent;
+  std::vector<ort::Value> lent_value;  // per slot: in the device's memory, for every run
+  std::vector<char> lent_to;           // per slot: whether there is one
+  uint64_t lent_bytes = 0;             // and what regions hold on the device
+  std::mutex device_mutex;
+  uint64_t fallbacks = 0;      // regions that the CPU had to run, in all runs
+  std::string device_problem;  // why, the last time
   ort::Crew* crew = nullptr;  // with more than one worker
   std::unique_ptr<ort::Crew::Entrance> entrance;
   std::unique_ptr<std::atomic<int>[]> uses_left;  // of them, in the run in progress
@@ -1237,7 +1418,8 @@ Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<CompiledPlan> p
   if (!given) {
     given.emplace();
     for (size_t i = 0; i < m.compiled->units().size(); ++i) {
-      given->entries.push_back({static_cast<uint32_t>(i), 0, m.workers == 1 ? 1u : 0u, 0});
+      const bool on_device = m.compiled->device() != nullptr && m.compiled->plan().units[i].region >= 0;
+      given->entries.push_back({static_cast<uint32_t>(i), on_device ? 1u : 0u, m.workers == 1 ? 1u : 0u, 0});
     }
   }
   if (auto s = m.set_up(*given); !s) return s.error();
@@ -1381,19 +1563,31 @@ std::string Session::report_json() const {
   nlohmann::json units = nlohmann::json::array();
   for (const UnitRun& run : m.last_run()) {
     units.push_back({{"unit", run.unit},
-                     {"device", "cpu"},
+                     {"device", run.device == 0 ? "cpu" : m.compiled->device()->info().kind},
                      {"threads", run.threads},
                      {"worker", run.worker},
                      {"start_ns", run.start_ns},
                      {"end_ns", run.end_ns},
                      {"bytes", run.bytes},
                      {"memory_bytes", run.memory_bytes}});
+    if (run.device_ns == 0 && run.fell_back.empty()) continue;
+    units.back()["device_ns"] = run.device_ns;
+    units.back()["copied_bytes"] = run.copied_bytes;
+    units.back()["fell_back"] = run.fell_back;
   }
   const size_t aliases = m.steps.size() - units.size();
   const auto& kept_in = m.compiled->subject().cache;
   const ort::SessionCache::Stats cache = kept_in != nullptr ? kept_in->stats() : ort::SessionCache::Stats{};
   const Impl::Shapes* shapes = m.active;
+  const nlohmann::json on_device = m.compiled->device() == nullptr
+                                       ? nlohmann::json(nullptr)
+                                       : nlohmann::json{{"kind", m.compiled->device()->info().kind},
+                                                        {"name", m.compiled->device()->info().name},
+                                                        {"bytes", m.lent_bytes},
+                                                        {"fallbacks", m.fallbacks},
+                                                        {"problem", m.device_problem}};
   const nlohmann::json report = {{"runs", m.runs},
+                                 {"device", on_device},
                                  {"units", std::move(units)},
                                  {"aliases", aliases},
                                  {"units_elided", m.units_elided.load()},

@@ -79,8 +79,12 @@ struct MemoryLimit {
 // A unit's part in the last run.
 struct UnitRun {
   int unit = 0;
+  int device = 0;              // 0: the CPU; 1: the plan's
+  int64_t device_ns = 0;       // that the device worked, as far as it tells
+  uint64_t copied_bytes = 0;   // between the CPU's memory and the device's
+  std::string fell_back;       // why the CPU ran what was to run on the device
   int threads = 0;       // it could use
-  int worker = 0;        // 0 is the thread that called run()
+  int worker = 0;        // 0 is the thread that called run(), -1 a device
   int64_t start_ns = 0;  // after the first unit's start
   int64_t end_ns = 0;
   uint64_t bytes = 0;    // of its outputs, as far as they are settled

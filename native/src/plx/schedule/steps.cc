@@ -96,7 +96,8 @@ Result<Steps> make_steps(const CompiledPlan& plan, const Schedule& schedule, int
         touch(slot);  // what nobody reads still needs its bytes while it is written
       }
       use.written = unit.outputs;
-      task.wide = step.width == Width::kWide && workers > 1;
+      task.device = entry->device != 0;
+      task.wide = step.width == Width::kWide && workers > 1 && !task.device;
       task.barrier = entry->barrier != 0;
       task.bytes = plan.plan().units[entry->unit].peak_bytes;
       ++entry;

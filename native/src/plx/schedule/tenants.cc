@@ -2,11 +2,11 @@
 
 namespace plx::schedule {
 
-Tenants::Tenants(const CompiledPlan& plan, const Steps& order, const Executor& executor)
+Tenants::Tenants(const CompiledPlan& plan, const Steps& order, const Executor& executor, const std::vector<char>& elsewhere)
     : plan_(&plan), order_(&order), executor_(&executor) {
   for (size_t i = 0; i < plan.slots().size(); ++i) {
     const CompiledPlan::Slot& slot = plan.slots()[i];
-    if (slot.unit < 0 || !slot.settled) continue;
+    if (slot.unit < 0 || !slot.settled || elsewhere[i]) continue;
     apart_.buffers.push_back({.size_bytes = 0,
                               .first = order.first[i],
                               .last = order.last[i],
@@ -14,7 +14,7 @@ Tenants::Tenants(const CompiledPlan& plan, const Steps& order, const Executor& e
     slots_.push_back(static_cast<int>(i));
   }
   for (size_t i = 0; i < order.list.size(); ++i) {
-    if (order.list[i].alias) continue;
+    if (order.list[i].alias || order.tasks[i].device) continue;
     if (auto nesting = nesting_of(plan, static_cast<int>(i), order.list[i].index)) nestings_.push_back(std::move(*nesting));
   }
   of_tensors_ = conflicts(executor, order.uses, slots_, apart_.buffers);

@@ -34,7 +34,8 @@ class Tenants {
   using ShapeOf = std::function<const graph::Shape*(int slot)>;
 
   // Of steps, which have to outlive this.
-  Tenants(const CompiledPlan& plan, const Steps& order, const Executor& executor);
+  // elsewhere: slots whose bytes lie in a device's memory.
+  Tenants(const CompiledPlan& plan, const Steps& order, const Executor& executor, const std::vector<char>& elsewhere);
   Tenants(const Tenants&) = delete;
 
   const std::vector<int>& slots() const { return slots_; }

@@ -39,7 +39,7 @@ TEST(ValidateSchedule, NamesWhatIsWrong) {
   expect({{0}, {1}, {1}, {3}}, "unit 1 twice");
   expect({{1}, {0}, {2}, {3}}, "starts unit 1 before unit 0");
   expect({{0}, {1}, {3}, {2}}, "starts unit 3 before unit 2");
-  expect({{0}, {1, 1}, {2}, {3}}, "unit 1 on device 1");
+  expect({{0}, {1, 1}, {2}, {3}}, "unit 1 on device 1; it is no delegate region");
   expect({{0}, {1, 0, 2}, {2}, {3}}, "gives unit 1 2 threads");
   expect({{0}, {1, 0, 1, 2}, {2}, {3}}, "barrier flag 2 at unit 1");
 }

@@ -455,6 +455,33 @@ public class Plx {
     public static int PLX_RULE_RELAXED() {
         return PLX_RULE_RELAXED;
     }
+    private static final int PLX_OFFLOAD_AUTO = (int)0L;
+    /**
+     * {@snippet lang=c :
+     * enum plx_offload.PLX_OFFLOAD_AUTO = 0
+     * }
+     */
+    public static int PLX_OFFLOAD_AUTO() {
+        return PLX_OFFLOAD_AUTO;
+    }
+    private static final int PLX_OFFLOAD_ALL = (int)1L;
+    /**
+     * {@snippet lang=c :
+     * enum plx_offload.PLX_OFFLOAD_ALL = 1
+     * }
+     */
+    public static int PLX_OFFLOAD_ALL() {
+        return PLX_OFFLOAD_ALL;
+    }
+    private static final int PLX_OFFLOAD_NONE = (int)2L;
+    /**
+     * {@snippet lang=c :
+     * enum plx_offload.PLX_OFFLOAD_NONE = 2
+     * }
+     */
+    public static int PLX_OFFLOAD_NONE() {
+        return PLX_OFFLOAD_NONE;
+    }
 
     private static class plx_abi_version {
         public static final FunctionDescriptor DESC = FunctionDescriptor.of(
@@ -1200,6 +1227,64 @@ public class Plx {
                 traceDowncall("plx_engine_info_json", engine, out_text);
             }
             return (MemorySegment)mh$.invokeExact(engine, out_text);
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class plx_devices_json {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Plx.C_POINTER,
+            Plx.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = Plx.findOrThrow("plx_devices_json");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * plx_status *plx_devices_json(plx_text **out_text)
+     * }
+     */
+    public static FunctionDescriptor plx_devices_json$descriptor() {
+        return plx_devices_json.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * plx_status *plx_devices_json(plx_text **out_text)
+     * }
+     */
+    public static MethodHandle plx_devices_json$handle() {
+        return plx_devices_json.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * plx_status *plx_devices_json(plx_text **out_text)
+     * }
+     */
+    public static MemorySegment plx_devices_json$address() {
+        return plx_devices_json.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * plx_status *plx_devices_json(plx_text **out_text)
+     * }
+     */
+    public static MemorySegment plx_devices_json(MemorySegment out_text) {
+        var mh$ = plx_devices_json.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("plx_devices_json", out_text);
+            }
+            return (MemorySegment)mh$.invokeExact(out_text);
         } catch (Throwable ex$) {
            throw new AssertionError("should not reach here", ex$);
         }

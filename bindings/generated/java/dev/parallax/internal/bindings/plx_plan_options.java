@@ -26,6 +26,8 @@ import static java.lang.foreign.MemoryLayout.PathElement.*;
  *     const size_t *shape_ranks;
  *     const int64_t *shape_dims;
  *     size_t shape_count;
+ *     int32_t offload;
+ *     int32_t reserved;
  * }
  * }
  */
@@ -46,7 +48,9 @@ public class plx_plan_options {
         Plx.C_POINTER.withName("shape_names"),
         Plx.C_POINTER.withName("shape_ranks"),
         Plx.C_POINTER.withName("shape_dims"),
-        Plx.C_LONG.withName("shape_count")
+        Plx.C_LONG.withName("shape_count"),
+        Plx.C_INT.withName("offload"),
+        Plx.C_INT.withName("reserved")
     ).withName("plx_plan_options");
 
     /**
@@ -538,6 +542,94 @@ public class plx_plan_options {
      */
     public static void shape_count(MemorySegment struct, long fieldValue) {
         struct.set(shape_count$LAYOUT, shape_count$OFFSET, fieldValue);
+    }
+
+    private static final OfInt offload$LAYOUT = (OfInt)$LAYOUT.select(groupElement("offload"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * int32_t offload
+     * }
+     */
+    public static final OfInt offload$layout() {
+        return offload$LAYOUT;
+    }
+
+    private static final long offload$OFFSET = $LAYOUT.byteOffset(groupElement("offload"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * int32_t offload
+     * }
+     */
+    public static final long offload$offset() {
+        return offload$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * int32_t offload
+     * }
+     */
+    public static int offload(MemorySegment struct) {
+        return struct.get(offload$LAYOUT, offload$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * int32_t offload
+     * }
+     */
+    public static void offload(MemorySegment struct, int fieldValue) {
+        struct.set(offload$LAYOUT, offload$OFFSET, fieldValue);
+    }
+
+    private static final OfInt reserved$LAYOUT = (OfInt)$LAYOUT.select(groupElement("reserved"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * int32_t reserved
+     * }
+     */
+    public static final OfInt reserved$layout() {
+        return reserved$LAYOUT;
+    }
+
+    private static final long reserved$OFFSET = $LAYOUT.byteOffset(groupElement("reserved"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * int32_t reserved
+     * }
+     */
+    public static final long reserved$offset() {
+        return reserved$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * int32_t reserved
+     * }
+     */
+    public static int reserved(MemorySegment struct) {
+        return struct.get(reserved$LAYOUT, reserved$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * int32_t reserved
+     * }
+     */
+    public static void reserved(MemorySegment struct, int fieldValue) {
+        struct.set(reserved$LAYOUT, reserved$OFFSET, fieldValue);
     }
 
     /**

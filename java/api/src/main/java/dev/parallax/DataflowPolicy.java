@@ -57,7 +57,7 @@ public final class DataflowPolicy implements SchedulerPolicy {
         }
         while (!ready.isEmpty()) {
             int next = ready.pollFirst();
-            entries.add(Schedule.Entry.of(next).withThreads(wide[next] ? 0 : 1));
+            entries.add(Schedule.Entry.of(units.get(next)).withThreads(wide[next] ? 0 : 1));
             for (int s : successors.get(next)) {
                 if (--missing[s] == 0) {
                     ready.add(s);

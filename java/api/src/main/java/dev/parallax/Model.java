@@ -131,7 +131,7 @@ public final class Model implements AutoCloseable {
                 MemorySegment struct = toStruct(arena, options);
                 MemorySegment out = arena.allocate(ValueLayout.ADDRESS);
                 Native.check(Plx.plx_plan_make(p, struct, out));
-                Plan made = adopt(out.get(ValueLayout.ADDRESS, 0));
+                Plan made = adopt(out.get(ValueLayout.ADDRESS, 0), !options.device().isEmpty());
                 Plan first = plans.putIfAbsent(options, made);
                 return first == null ? made : first;
             }
@@ -149,7 +149,7 @@ public final class Model implements AutoCloseable {
         return handle.call(p -> {
             checkMemory();
             try (Arena arena = Arena.ofConfined()) {
-                return adopt(parse(arena, p, json));
+                return adopt(parse(arena, p, json), true);
             }
         });
     }
@@ -161,9 +161,9 @@ public final class Model implements AutoCloseable {
         return out.get(ValueLayout.ADDRESS, 0);
     }
 
-    private Plan adopt(MemorySegment pointer) {
+    private Plan adopt(MemorySegment pointer, boolean mayHaveRegions) {
         PlanHandle planHandle = PlanHandle.of(planHandles, pointer);
-        Plan plan = new Plan(planHandle, Math.toIntExact(Plx.plx_plan_unit_count(pointer)));
+        Plan plan = new Plan(planHandle, Math.toIntExact(Plx.plx_plan_unit_count(pointer)), mayHaveRegions);
         planHandle.follow(plan);
         return plan;
     }
@@ -382,6 +382,7 @@ public final class Model implements AutoCloseable {
         if (!options.device().isEmpty()) {
             plx_plan_options.device(struct, arena.allocateFrom(options.device()));
         }
+        plx_plan_options.offload(struct, options.offload().ordinal());
         List<Long> ranks = new ArrayList<>();
         List<Long> sizes = new ArrayList<>();
         options.shapes().values().forEach(shape -> {

@@ -53,14 +53,14 @@ public record PaperPolicy(double margin) implements SchedulerPolicy {
             boolean barrier = true;
             for (Plan.Unit unit : layer) {
                 if (together.contains(unit.index())) {
-                    Schedule.Entry entry = Schedule.Entry.of(unit.index()).withThreads(1);
+                    Schedule.Entry entry = Schedule.Entry.of(unit).withThreads(1);
                     entries.add(barrier ? entry.withBarrier() : entry);
                     barrier = false;
                 }
             }
             for (Plan.Unit unit : layer) {
                 if (!together.contains(unit.index())) {
-                    entries.add(Schedule.Entry.of(unit.index()).withBarrier());
+                    entries.add(Schedule.Entry.of(unit).withBarrier());
                 }
             }
         }

@@ -1,6 +1,8 @@
 package dev.parallax;
 
 import dev.parallax.internal.NativeLibrary;
+import dev.parallax.internal.bindings.Plx;
+import java.lang.foreign.Arena;
 
 /**
  * The versions of all that takes part. Work begins at {@link Engine}.
@@ -28,6 +30,18 @@ public final class Parallax {
             return new Versions(info.parallax(), info.abi(), info.onnxRuntime(), info.ortApi(),
                     System.getProperty("java.vm.version"), NativeLibrary.platform(), info.compiler(),
                     info.nativeLibrary(), info.ortLibrary());
+        }
+    }
+
+    /**
+     * The accelerators of this machine, asked of their drivers now.
+     *
+     * @return them, and why there are none, if so
+     * @throws ParallaxException LIBRARY or NOT_FOUND if Parallax's own library cannot be loaded
+     */
+    public static Accelerator.All accelerators() {
+        try (Engine engine = Engine.create(EngineOptions.builder().threads(1).build()); Arena arena = Arena.ofConfined()) {
+            return Parsing.accelerators(Native.text(arena, Plx::plx_devices_json));
         }
     }
 }

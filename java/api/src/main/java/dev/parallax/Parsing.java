@@ -25,6 +25,17 @@ final class Parsing {
                 text(o, "compiler")));
     }
 
+    private static RunReport.Device device(JsonObject o) {
+        return new RunReport.Device(text(o, "kind"), text(o, "name"), number(o, "bytes"), number(o, "fallbacks"),
+                text(o, "problem"));
+    }
+
+    static Accelerator.All accelerators(String json) {
+        return parse(json, o -> new Accelerator.All(list(o, "devices", d -> new Accelerator(text(d, "device"),
+                text(d, "name"), text(d, "driver"), d.get("shares_memory").getAsBoolean(), number(d, "work_group"),
+                number(d, "local_bytes"), number(d, "memory_bytes"))), text(o, "problem")));
+    }
+
     static ModelInfo modelInfo(String json) {
         return parse(json, o -> {
             Map<String, Long> opsets = new LinkedHashMap<>();
@@ -43,7 +54,9 @@ final class Parsing {
         return parse(json, o -> new RunReport(number(o, "runs"),
                 list(o, "units", u -> new RunReport.UnitRun(integer(u, "unit"), text(u, "device"),
                         integer(u, "threads"), integer(u, "worker"), number(u, "start_ns"), number(u, "end_ns"),
-                        number(u, "bytes"), number(u, "memory_bytes"))),
+                        number(u, "bytes"), number(u, "memory_bytes"), u.has("device_ns") ? number(u, "device_ns") : 0,
+                        u.has("copied_bytes") ? number(u, "copied_bytes") : 0,
+                        u.has("fell_back") ? text(u, "fell_back") : "")),
                 number(o, "arena_bytes"), number(o, "sessions_bytes"), number(o, "planned_bytes"),
                 number(o, "one_buffer_per_tensor_bytes"), number(o, "lower_bound_bytes"), new RunReport.Shapes(number(o, "shapes_cached"),
                         number(o, "shape_hits"), number(o, "shape_misses"), number(o, "shape_evictions"),
@@ -51,7 +64,8 @@ final class Parsing {
                 new RunReport.Budget(number(o, "memory_budget_bytes"), number(o, "arena_high_water_bytes"),
                         integer(o, "barriers_for_memory"), number(o, "reruns_for_memory"),
                         number(o, "limits_followed")),
-                cache(o.getAsJsonObject("cache")), number(o, "aliases"), number(o, "units_elided")));
+                cache(o.getAsJsonObject("cache")), number(o, "aliases"), number(o, "units_elided"),
+                o.get("device").isJsonNull() ? null : device(o.getAsJsonObject("device"))));
     }
 
     /** The block's address becomes a segment by {@code view}, which takes address and size. */

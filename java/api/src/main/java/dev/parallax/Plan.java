@@ -26,6 +26,7 @@ import java.util.Locale;
 public final class Plan {
     private final PlanHandle handle;  // null for a plan that no model made
     private final int unitCount;
+    private final boolean mayHaveRegions;
     // Written out by the core when first asked for: a session needs none of it, and a large graph's takes 70 ms.
     private Content content;
     private String json;
@@ -33,18 +34,25 @@ public final class Plan {
     private List<ValueInfo> tensors;
 
     /** A plan of the core's. */
-    Plan(PlanHandle handle, int unitCount) {
+    Plan(PlanHandle handle, int unitCount, boolean mayHaveRegions) {
         this.handle = handle;
         this.unitCount = unitCount;
+        this.mayHaveRegions = mayHaveRegions;
     }
 
     /** A plan that no model made. */
     Plan(Content content, String json, String text) {
         this.handle = null;
         this.unitCount = content.units().size();
+        this.mayHaveRegions = true;
         this.content = content;
         this.json = json;
         this.text = text;
+    }
+
+    /** False only where no unit is a region; without looking at them. */
+    boolean mayHaveRegions() {
+        return mayHaveRegions;
     }
 
     private synchronized Content content() {

@@ -23,21 +23,25 @@ import java.util.Objects;
  * @param minNodes a branch runs in parallel only with so many nodes; 3 by default, the paper's N &gt; 2
  * @param estimate whether FLOPs and bytes are estimated with {@link Units#WHOLE} too, which costs a shape inference;
  *     false by default. Finer cuts always estimate
- * @param device the device whose delegate regions are sought: empty = none; {@code gpu} = the built-in declaration;
- *     else the JSON text of a declaration. The device need not be present
+ * @param device the device whose delegate regions are sought: empty = none; {@code opencl}, or {@code opencl:1} for the
+ *     second one, where they then run, at the sizes below; {@code gpu} = the built-in declaration; else the JSON text of a
+ *     declaration. A device that is declared need not be present
+ * @param offload which regions run there; {@link Offload#AUTO} by default
  * @param shapes sizes at which FLOPs and bytes are estimated, by input; an input not named takes 1 for every open
  *     dimension
  */
 public record PlanOptions(Units units, Rule rule, double beta, int minNodes, boolean estimate, String device,
-        Map<String, List<Long>> shapes) {
+        Offload offload, Map<String, List<Long>> shapes) {
     /** The whole graph as one unit. */
-    public static final PlanOptions DEFAULT = new PlanOptions(Units.WHOLE, Rule.PAPER, 1.5, 3, false, "", Map.of());
+    public static final PlanOptions DEFAULT = new PlanOptions(Units.WHOLE, Rule.PAPER, 1.5, 3, false, "", Offload.AUTO,
+            Map.of());
 
     /** Copies the shapes and checks the values. */
     public PlanOptions {
         Objects.requireNonNull(units, "units");
         Objects.requireNonNull(rule, "rule");
         Objects.requireNonNull(device, "device");
+        Objects.requireNonNull(offload, "offload");
         if (!(beta >= 1) || beta == Double.POSITIVE_INFINITY) {
             throw new ParallaxException(ErrorCode.INVALID_ARGUMENT,
                     "beta is " + beta + "; it bounds Fmax / Fmin, so it is a number >= 1");
@@ -67,6 +71,7 @@ public record PlanOptions(Units units, Rule rule, double beta, int minNodes, boo
         private int minNodes = DEFAULT.minNodes;
         private boolean estimate = DEFAULT.estimate;
         private String device = DEFAULT.device;
+        private Offload offload = DEFAULT.offload;
         private final Map<String, List<Long>> shapes = new LinkedHashMap<>();
 
         private Builder() {}
@@ -129,11 +134,22 @@ public record PlanOptions(Units units, Rule rule, double beta, int minNodes, boo
         /**
          * Sets {@link PlanOptions#device()}.
          *
-         * @param value empty, {@code gpu}, or JSON
+         * @param value empty, {@code opencl}, {@code gpu}, or JSON
          * @return this
          */
         public Builder device(String value) {
             device = value;
+            return this;
+        }
+
+        /**
+         * Sets {@link PlanOptions#offload()}.
+         *
+         * @param value which regions run on the device
+         * @return this
+         */
+        public Builder offload(Offload value) {
+            offload = value;
             return this;
         }
 
@@ -155,7 +171,7 @@ public record PlanOptions(Units units, Rule rule, double beta, int minNodes, boo
          * @return a checked value
          */
         public PlanOptions build() {
-            return new PlanOptions(units, rule, beta, minNodes, estimate, device, shapes);
+            return new PlanOptions(units, rule, beta, minNodes, estimate, device, offload, shapes);
         }
     }
 }

@@ -27,12 +27,13 @@ import java.util.List;
  * @param budget what became of the session's memory budget
  * @param cache what came from the model's cache folder
  * @param aliases view operators that were no work at all
+ * @param device what became of the plan's device; null for a plan without one
  * @param unitsElided units of the last run that had nothing to do: a Concat or Split along the outermost axis whose tensors
  *     lie in one another
  */
 public record RunReport(long runs, List<UnitRun> units, long arenaBytes, long sessionsBytes, long plannedBytes,
         long oneBufferPerTensorBytes, long lowerBoundBytes, Shapes shapes, Budget budget, Cache cache,
-        long aliases, long unitsElided) {
+        long aliases, long unitsElided, Device device) {
     /** Copies the list. */
     public RunReport {
         units = List.copyOf(units);
@@ -95,20 +96,34 @@ public record RunReport(long runs, List<UnitRun> units, long arenaBytes, long se
     public record Cache(long loaded, long stored, long bytes, String problem) {}
 
     /**
+     * What became of a plan's device.
+     *
+     * @param kind such as {@code opencl}
+     * @param name the driver's name for it
+     * @param bytes what its regions hold there, and tensors that cross take
+     * @param fallbacks how often the CPU had to run a region, in all runs
+     * @param problem why, the last time; empty if never
+     */
+    public record Device(String kind, String name, long bytes, long fallbacks, String problem) {}
+
+    /**
      * One unit's run.
      *
      * @param unit index of the unit in the plan
      * @param device where it ran, such as {@code cpu}
      * @param threads how many it could use
-     * @param worker which thread it was started by: 0 is the one that called run, others are the pool's
+     * @param worker which thread it was started by: 0 is the one that called run, -1 is a device, others are the pool's
      * @param startNs start, nanoseconds since the start of the first unit
      * @param endNs end, likewise
      * @param bytes bytes of its outputs, as far as their sizes follow from the inputs'
      * @param memoryBytes bytes that ONNX Runtime took for it at most while it ran, outputs without a planned place
      *     included
+     * @param deviceNs nanoseconds that a device worked for it, as far as it tells
+     * @param copiedBytes bytes copied for it between the CPU's memory and the device's
+     * @param fellBack why the CPU ran what was to run on the device; empty if it did not
      */
     public record UnitRun(int unit, String device, int threads, int worker, long startNs, long endNs, long bytes,
-            long memoryBytes) {
+            long memoryBytes, long deviceNs, long copiedBytes, String fellBack) {
         /**
          * How long it took.
          *

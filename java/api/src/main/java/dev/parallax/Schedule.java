@@ -35,7 +35,7 @@ public record Schedule(List<Entry> entries, long memoryBudgetBytes) {
      * One unit's turn.
      *
      * @param unit index of the unit in the plan
-     * @param device where it runs: 0 = CPU, no other yet
+     * @param device where it runs: 0 = CPU; 1 = the plan's device, for units that are delegate regions
      * @param threads 0 = wide: all threads of the pool, and nothing beside it; 1 = narrow: one, beside other narrow ones
      * @param barrier whether everything before this entry has finished before it starts
      */
@@ -48,6 +48,16 @@ public record Schedule(List<Entry> entries, long memoryBudgetBytes) {
          */
         public static Entry of(int unit) {
             return new Entry(unit, 0, 0, false);
+        }
+
+        /**
+         * A unit where the plan has it: on its device if it is a delegate region, else on the CPU with all threads.
+         *
+         * @param unit the unit
+         * @return the entry
+         */
+        public static Entry of(Plan.Unit unit) {
+            return new Entry(unit.index(), unit.region() >= 0 ? 1 : 0, 0, false);
         }
 
         /**
@@ -90,8 +100,13 @@ public record Schedule(List<Entry> entries, long memoryBudgetBytes) {
             if (started[unit]) {
                 throw invalid("it holds unit " + unit + " twice");
             }
-            if (entry.device() != 0) {
-                throw invalid("it puts unit " + unit + " on device " + entry.device() + "; there is only 0, the CPU");
+            if (entry.device() < 0 || entry.device() > 1) {
+                throw invalid("it puts unit " + unit + " on device " + entry.device()
+                        + "; there are only 0, the CPU, and 1, the plan's device");
+            }
+            if (entry.device() == 1 && units.get(unit).region() < 0) {
+                throw invalid("it puts unit " + unit + " on device 1; it is no delegate region, so that only 0, the CPU,"
+                        + " will do");
             }
             if (entry.threads() != 0 && entry.threads() != 1) {
                 throw invalid("it gives unit " + unit + " " + entry.threads()

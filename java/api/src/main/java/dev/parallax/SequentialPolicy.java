@@ -20,8 +20,9 @@ public final class SequentialPolicy implements SchedulerPolicy {
 
     @Override
     public Schedule schedule(Plan plan, DeviceState state) {
-        return new Schedule(IntStream.range(0, plan.unitCount()).mapToObj(Schedule.Entry::of).toList(),
-                state.memoryBudgetBytes());
+        // A large plan's units take long to be written out, and without regions nothing about them matters here.
+        return new Schedule(plan.mayHaveRegions() ? plan.units().stream().map(Schedule.Entry::of).toList()
+                : IntStream.range(0, plan.unitCount()).mapToObj(Schedule.Entry::of).toList(), state.memoryBudgetBytes());
     }
 
     @Override

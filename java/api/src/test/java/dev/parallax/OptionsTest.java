@@ -39,9 +39,10 @@ class OptionsTest {
                 ModelOptions.builder().customOpLibrary(Path.of("l")).config("k", "v").dimension("d", 2)
                         .baseDirectory(Path.of("b")).dataFolder(Path.of("f")).limits(limits)
                         .cacheFolder(Path.of("c")).prepack(Prepack.HEAVY).build());
-        PlanOptions plan = new PlanOptions(Units.NODES, Rule.RELAXED, 2, 4, true, "gpu", Map.of("x", List.of(1L, 2L)));
+        PlanOptions plan = new PlanOptions(Units.NODES, Rule.RELAXED, 2, 4, true, "gpu", Offload.ALL,
+                Map.of("x", List.of(1L, 2L)));
         assertEquals(plan, PlanOptions.builder().units(Units.NODES).rule(Rule.RELAXED).beta(2).minNodes(4)
-                .estimate(true).device("gpu").shape("x", 1, 2).build());
+                .estimate(true).device("gpu").offload(Offload.ALL).shape("x", 1, 2).build());
         SchedulerPolicy policy = (p, s) -> null;
         assertEquals(new SessionOptions(plan, null, 1, policy, MemoryBudget.NONE, 16),
                 SessionOptions.builder().plan(plan).threads(1).policy(policy).build());

@@ -2,6 +2,7 @@ package dev.parallax.cli;
 
 import com.google.gson.JsonArray;
 import com.google.gson.JsonObject;
+import dev.parallax.Accelerator;
 import dev.parallax.Parallax;
 import dev.parallax.ParallaxException;
 import dev.parallax.Versions;
@@ -159,12 +160,25 @@ final class DoctorCommand implements Callable<Integer> {
         drivers("OpenCL", "libOpenCL.so.1", machine.openClDrivers(), "ocl-icd-libopencl1",
                 "pocl-opencl-icd (runs on the CPU) or mesa-opencl-icd (Mesa's GPUs)");
         drivers("Vulkan", "libvulkan.so.1", machine.vulkanDrivers(), "libvulkan1", "mesa-vulkan-drivers");
+        for (Accelerator a : accelerators()) {
+            found("Devices", "--device " + a.device(), a.name() + ", " + a.driver()
+                    + (a.sharesMemory() ? ", in the CPU's memory" : ", with memory of its own: " + Text.bytes(a.memoryBytes())));
+        }
         List<Path> nodes = machine.gpuNodes();
         found("Devices", "GPU device files", nodes.isEmpty() ? "none"
                 : nodes.stream().map(p -> p + (Files.isReadable(p) && Files.isWritable(p) ? "" : " (no access)"))
                         .collect(Collectors.joining(", ")));
         if (nodes.stream().anyMatch(p -> !Files.isReadable(p) || !Files.isWritable(p))) {
             useful.add("the GPU may not be opened by this user: sudo usermod -aG render,video $USER, then log in anew");
+        }
+    }
+
+    /** None if the engine cannot be loaded, which is told elsewhere. */
+    private static List<Accelerator> accelerators() {
+        try {
+            return Parallax.accelerators().devices();
+        } catch (ParallaxException | LinkageError e) {
+            return List.of();
         }
     }
 

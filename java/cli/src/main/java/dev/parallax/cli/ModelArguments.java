@@ -3,6 +3,7 @@ package dev.parallax.cli;
 import dev.parallax.DataflowPolicy;
 import dev.parallax.MemoryBudget;
 import dev.parallax.ModelOptions;
+import dev.parallax.Offload;
 import dev.parallax.PaperPolicy;
 import dev.parallax.ParallaxException;
 import dev.parallax.PlanOptions;
@@ -13,8 +14,11 @@ import dev.parallax.Session;
 import dev.parallax.SessionOptions;
 import dev.parallax.Trace;
 import dev.parallax.Units;
+import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Locale;
 import picocli.CommandLine.ITypeConverter;
 import picocli.CommandLine.Option;
@@ -45,6 +49,17 @@ final class ModelArguments extends ModelInput {
                     + "units with a megabyte of weights or more; none. The last bits of outputs depend on it.")
     Prepack prepack;
 
+    @Option(names = "--device", paramLabel = "DEVICE", defaultValue = "none",
+            description = "Whose delegate regions to look for: none (default); opencl, or opencl:1 for the second one of "
+                    + "doctor's list, where they then run; gpu, or a JSON file that declares a device, which need not be "
+                    + "there: then they are the CPU's.")
+    String device;
+
+    @Option(names = "--offload", paramLabel = "WHICH", defaultValue = "auto", converter = OffloadConverter.class,
+            description = "Which of them run on the device: auto, those that are predicted to be faster there (default); "
+                    + "all; none.")
+    Offload offload;
+
     @Option(names = "--trace", paramLabel = "FILE",
             description = "Write when the units of the last run ran, and where, as Chrome trace events (for Perfetto).")
     Path trace;
@@ -52,6 +67,32 @@ final class ModelArguments extends ModelInput {
     @Override
     ModelOptions.Builder options() {
         return super.options().cacheFolder(cache).prepack(prepack);
+    }
+
+    @Override
+    PlanOptions.Builder plan(Units units, List<Shapes.Resolved> resolved) {
+        // The whole graph is one unit of the CPU's.
+        return super.plan(units, resolved).device(units == Units.WHOLE && onDevice() ? "" : profile()).offload(offload);
+    }
+
+    /** Whether regions run on a device. */
+    boolean onDevice() {
+        return device.startsWith("opencl") && offload != Offload.NONE;
+    }
+
+    private String profile() {
+        if (device.equals("none")) {
+            return "";
+        }
+        if (device.equals("gpu") || device.startsWith("opencl")) {
+            return device;
+        }
+        try {
+            return Files.readString(Path.of(device));
+        } catch (IOException e) {
+            throw new BadInputException("--device " + device
+                    + " is neither none, opencl nor gpu, and as a file it cannot be read: " + Text.reason(e), e);
+        }
     }
 
     /** Session options of these arguments for a plan. */
@@ -77,6 +118,15 @@ final class ModelArguments extends ModelInput {
 
         static String text(Units units) {
             return units.name().toLowerCase(Locale.ROOT);
+        }
+    }
+
+    /** auto, all or none. */
+    static final class OffloadConverter implements ITypeConverter<Offload> {
+        @Override
+        public Offload convert(String text) {
+            return Arrays.stream(Offload.values()).filter(o -> o.name().toLowerCase(Locale.ROOT).equals(text)).findFirst()
+                    .orElseThrow(() -> new BadInputException("--offload " + text + " is not one of auto, all, none"));
         }
     }
 

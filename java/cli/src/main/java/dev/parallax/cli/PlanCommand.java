@@ -56,11 +56,6 @@ final class PlanCommand implements Callable<Integer> {
             description = "Fewest nodes of a branch that runs in parallel (default: 3, the paper's N > 2).")
     private int minNodes;
 
-    @Option(names = "--device", paramLabel = "DEVICE", defaultValue = "none",
-            description = "Whose delegate regions to look for: none (default), gpu, or a JSON file that declares a "
-                    + "device. The device need not be there.")
-    private String device;
-
     @Option(names = "--brief", description = "Condense layers of one branch each.")
     private boolean brief;
 
@@ -78,7 +73,6 @@ final class PlanCommand implements Callable<Integer> {
     @Override
     public Integer call() {
         Console.checkWritable(json, "--json");
-        String profile = profile();
         PrintStream out = console.out();
         try (Engine engine = model.engine(); Model loaded = model.load(engine)) {
             List<Shapes.Resolved> resolved = Shapes.resolve(loaded.inputs(), shapes());
@@ -87,9 +81,9 @@ final class PlanCommand implements Callable<Integer> {
                     out.println("Input " + r.input() + ": not given, so " + String.join(", ", r.chosen()));
                 }
             }
-            Plan given = loaded.plan(options(Units.WHOLE, "", resolved));
-            Plan optimised = loaded.plan(options(Units.BRANCHES, "", resolved));
-            Plan cut = loaded.plan(options(units, profile, resolved));
+            Plan given = loaded.plan(options(Units.WHOLE, resolved).device("").build());
+            Plan optimised = loaded.plan(options(Units.BRANCHES, resolved).device("").build());
+            Plan cut = loaded.plan(options(units, resolved).build());
             Text.Table table = new Text.Table(model.name(), ">nodes", ">branches", ">layers", ">parallel layers",
                     ">most branches");
             row(table, "as given", given);
@@ -124,24 +118,8 @@ final class PlanCommand implements Callable<Integer> {
         return Inputs.parseShapes(model.shapes);
     }
 
-    private PlanOptions options(Units cut, String profile, List<Shapes.Resolved> resolved) {
-        return model.plan(cut, resolved).rule(rule).beta(beta).minNodes(minNodes).device(profile).build();
-    }
-
-    private String profile() {
-        if (device.equals("none")) {
-            return "";
-        }
-        if (device.equals("gpu")) {
-            return "gpu";
-        }
-        try {
-            return Files.readString(Path.of(device));
-        } catch (IOException e) {
-            throw new BadInputException("--device " + device
-                    + " is neither none nor gpu, and as a file it cannot be read: "
-                    + Text.reason(e), e);
-        }
+    private PlanOptions.Builder options(Units cut, List<Shapes.Resolved> resolved) {
+        return model.plan(cut, resolved).rule(rule).beta(beta).minNodes(minNodes);
     }
 
     private static void row(Text.Table table, String name, Plan plan) {

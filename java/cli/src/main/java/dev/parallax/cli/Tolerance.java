@@ -26,6 +26,14 @@ final class Tolerance {
         }
     }
 
+    /** What is judged by if nothing was given. */
+    void orElse(double relative, double absolute) {
+        if (exact()) {
+            rtol = relative;
+            atol = absolute;
+        }
+    }
+
     boolean exact() {
         return rtol == null && atol == null;
     }

@@ -1,0 +1,207 @@
+// Parts of more than one node: what is fused, what is a view, what is read twice, and several outputs.
+#include <cmath>
+#include <condition_variable>
+#include <cstring>
+#include <mutex>
+
+#include "cts.h"
+#include "plx/graph/reader.h"
+#include "plx/ort/session.h"
+
+namespace plx::cts {
+
+namespace {
+
+std::vector<Case> make() {
+  std::vector<Case> all;
+  all.push_back({"an activation after a product", [](Draft& d) {
+                   const int64_t k = d.number(1, 9);
+                   std::string v;
+                   if (d.coin()) {
+                     const std::string x = d.input({1, k, 8, 8});
+                     v = d.node("Conv", {x, d.constant({d.number(4, 9), k, 3, 3})});
+                   } else {
+                     const std::string x = d.input({3, k});
+                     v = d.node("MatMul", {x, d.constant({k, 5})});
+                   }
+                   const std::string act = d.node(d.one_of<std::string>({"Relu", "Sigmoid", "com.microsoft:QuickGelu", "Tanh", "HardSwish"}), {v});
+                   if (d.coin()) d.output(v);  // then it may not be fused
+                   d.output(act);
+                 }, 1e-3, 1e-4});
+  all.push_back({"an activation that is not the only reader", [](Draft& d) {
+                   const std::string x = d.input({5, 7});
+                   const std::string v = d.node("MatMul", {x, d.constant({7, 6})});
+                   d.output(d.node("Mul", {v, d.node("Sigmoid", {v})}));
+                 }, 1e-3, 1e-4});
+  all.push_back({"views inside, at the border and of inputs", [](Draft& d) {
+                   const std::string x = d.input({4, 6});
+                   const std::string flat = d.node("Reshape", {x, d.ints({1}, {24})});
+                   const std::string v = d.node("Neg", {flat});
+                   const std::string deep = d.node("Reshape", {v, d.ints({3}, {2, 3, 4})});
+                   const std::string wide = d.node("Reshape", {d.node("Transpose", {deep}), d.ints({2}, {4, 6})});
+                   d.output(deep);
+                   d.output(wide);
+                   d.output(d.node("Add", {wide, x}));
+                 }});
+  all.push_back({"an output that is another's view, and one that is read on", [](Draft& d) {
+                   const std::string x = d.input({3, 8});
+                   const std::string a = d.node("Exp", {x});
+                   const std::string b = d.node("Reshape", {a, d.ints({2}, {8, 3})});
+                   d.output(a);
+                   d.output(b);
+                   d.output(d.node("Relu", {b}));
+                 }});
+  all.push_back({"attention", [](Draft& d) {
+                   const int64_t n = d.number(1, 12);
+                   const int64_t heads = d.number(1, 3);
+                   const int64_t size = d.number(1, 9);
+                   const int64_t width = heads * size;
+                   const std::string x = d.input({1, n, width});
+                   std::string part[3];
+                   for (int i = 0; i < 3; ++i) {
+                     const std::string m = d.node("MatMul", {x, d.constant({width, width})});
+                     const std::string r = d.node("Reshape", {d.node("Add", {m, d.constant({width})}), d.ints({4}, {1, n, heads, size})});
+                     part[i] = d.node("Transpose", {r}, {attr("perm", i == 1 ? Dims{0, 2, 3, 1} : Dims{0, 2, 1, 3})});
+                   }
+                   const std::string scores = d.node("Softmax", {d.node("MatMul", {part[0], part[1]})}, {attr("axis", int64_t{-1})});
+                   const std::string mixed = d.node("Transpose", {d.node("MatMul", {scores, part[2]})}, {attr("perm", Dims{0, 2, 1, 3})});
+                   const std::string out = d.node("Add", {d.node("Reshape", {mixed, d.ints({3}, {1, n, width})}), x});
+                   d.output(d.node("LayerNormalization", {out, d.constant({width}), d.constant({width})}));
+                 }, 1e-3, 1e-4});
+  all.push_back({"a block of convolutions", [](Draft& d) {
+                   const std::string x = d.input({1, 8, 9, 11});
+                   const auto conv = [&](const std::string& from, int64_t in, int64_t out, int64_t k) {
+                     return d.node("com.microsoft:QuickGelu", {d.node("Conv", {from, d.constant({out, in, k, k}, -0.3f, 0.3f), d.constant({out})},
+                                                                      {attr("pads", Dims{k / 2, k / 2, k / 2, k / 2})})},
+                                   {attr("alpha", 1.0f)});
+                   };
+                   const std::string t = conv(x, 8, 8, 1);
+                   const std::string a = d.node("Split", {t}, {attr("axis", int64_t{1})}, 2);
+                   const std::string b = conv(conv(a + "_1", 4, 4, 3), 4, 4, 3);
+                   const std::string sum = d.node("Add", {a + "_1", b});
+                   const std::string all = d.node("Concat", {a, a + "_1", sum}, {attr("axis", int64_t{1})});
+                   const std::string pooled = d.node("MaxPool", {conv(all, 12, 6, 1)}, {attr("kernel_shape", Dims{3, 3}), attr("pads", Dims{1, 1, 1, 1})});
+                   d.output(pooled);
+                   d.output(sum);
+                 }, 1e-3, 1e-4});
+  return all;
+}
+
+// ---- the check ----
+
+template <class T>
+T must(Result<T> result) {
+  if (!result) throw std::runtime_error(result.error().message);
+  return result.take();
+}
+
+struct Waiting final : device::Completion {
+  void done(device::Outcome outcome) noexcept override {
+    const std::lock_guard lock(mutex);
+    result = std::move(outcome);
+    there = true;
+    came.notify_all();
+  }
+  device::Outcome wait() {
+    std::unique_lock lock(mutex);
+    came.wait(lock, [&] { return there; });
+    there = false;
+    return std::move(result);
+  }
+  std::mutex mutex;
+  std::condition_variable came;
+  bool there = false;
+  device::Outcome result;
+};
+
+std::string differs(const Case& drawn, const Tensor& expected, const std::byte* made) {
+  if (expected.element != ElementType::kFloat32) {
+    return std::memcmp(expected.bytes.data(), made, expected.bytes.size()) == 0 ? "" : "elements differ";
+  }
+  for (size_t i = 0; i < expected.bytes.size() / 4; ++i) {
+    float want = 0;
+    float got = 0;
+    std::memcpy(&want, expected.bytes.data() + i * 4, 4);
+    std::memcpy(&got, made + i * 4, 4);
+    if (std::isnan(want) && std::isnan(got)) continue;
+    if (want == got) continue;
+    if (!(std::abs(static_cast<double>(want) - got) <= drawn.absolute + drawn.relative * std::abs(static_cast<double>(want)))) {
+      return "element " + std::to_string(i) + " is " + std::to_string(got) + ", not " + std::to_string(want);
+    }
+  }
+  return "";
+}
+
+}  // namespace
+
+const std::vector<Case>& parts() {
+  static const std::vector<Case> all = make();
+  return all;
+}
+
+std::string check(device::Device& device, const Case& drawn, uint32_t seed) try {
+  Draft draft(seed, drawn.opset);
+  drawn.draw(draft);
+  const std::string bytes = draft.bytes();
+  const auto runtime = ort::testing::runtime();
+  const Tensors expected = ort::testing::Plain(runtime, bytes).run(draft.inputs());
+
+  const graph::Graph graph = must(graph::read_model(std::as_bytes(std::span(bytes.data(), bytes.size())), std::make_shared<graph::Storage>(), {}));
+  const ort::ModelSettings settings;
+  const graph::Shapes shapes = must(ort::infer(runtime, graph, settings, {}, "")).shapes;
+  std::vector<graph::NodeId> nodes(graph.nodes.size());
+  for (size_t i = 0; i < nodes.size(); ++i) nodes[i] = static_cast<graph::NodeId>(i);
+  for (const graph::NodeId node : nodes) {
+    const std::string why = device.refuses(graph, shapes, node);
+    if (!why.empty()) return graph.nodes[static_cast<size_t>(node)].op_type + " is refused: " + why;
+  }
+  const device::Part part{&graph, &shapes, nodes, graph.inputs, graph.outputs};
+  const auto program = must(device.prepare(part));
+  // In memory of the caller's, then in the device's, twice.
+  std::vector<std::vector<std::byte>> own;
+  std::vector<std::unique_ptr<device::Lent>> lent;
+  std::string first;
+  for (int round = 0; round < 3; ++round) {
+    const bool borrow = round != 0;
+    std::vector<const std::byte*> inputs;
+    std::vector<std::byte*> outputs;
+    own.clear();
+    lent.clear();
+    own.reserve(draft.inputs().size() + expected.size());
+    const auto memory = [&](size_t size) -> std::byte* {
+      if (borrow) return lent.emplace_back(must(device.lend(size)))->data();
+      return own.emplace_back(size).data();
+    };
+    for (const Tensor& input : draft.inputs()) {
+      std::byte* at = memory(input.bytes.size());
+      std::memcpy(at, input.bytes.data(), input.bytes.size());
+      inputs.push_back(at);
+    }
+    for (const Tensor& output : expected) {
+      outputs.push_back(memory(output.bytes.size()));
+      std::memset(outputs.back(), 0x55, output.bytes.size());
+    }
+    Waiting waiting;
+    program->submit(inputs, outputs, waiting);
+    const device::Outcome outcome = waiting.wait();
+    if (!outcome.status) return outcome.status.error().message;
+    std::string all;
+    for (size_t i = 0; i < expected.size(); ++i) {
+      const std::string wrong = differs(drawn, expected[i], outputs[i]);
+      if (!wrong.empty()) return "output " + std::to_string(i) + (borrow ? ", in lent memory" : "") + ": " + wrong;
+      all.append(reinterpret_cast<const char*>(outputs[i]), expected[i].bytes.size());
+    }
+    if (round == 0) first = all;
+    if (all != first) return "a later run made something else of the same inputs";
+    if (borrow && device.info().shares_memory && outcome.copied_bytes != 0) return std::to_string(outcome.copied_bytes) + " bytes were copied from and to lent memory";
+    if (!borrow && outcome.copied_bytes == 0) return "nothing was copied from and to memory of the caller's";
+    for (size_t i = 0; i < draft.inputs().size(); ++i) {
+      if (std::memcmp(inputs[i], draft.inputs()[i].bytes.data(), draft.inputs()[i].bytes.size()) != 0) return "an input was written to";
+    }
+  }
+  return "";
+} catch (const std::exception& error) {
+  return error.what();
+}
+
+}  // namespace plx::cts

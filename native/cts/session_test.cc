@@ -1,0 +1,172 @@
+// Sessions with regions on the first OpenCL device; what its driver does wrong; and its cache of built kernels.
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <cmath>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+
+#include "plx/device/opencl/opencl.h"
+#include "plx/engine/devices.h"
+#include "plx/schedule/models_testing.h"
+#include "plx/schedule/session_testing.h"
+
+namespace plx::cts {
+namespace {
+
+using namespace schedule::testing;
+using engine::PlanRequest;
+using ort::testing::noise;
+using ort::testing::Plain;
+using ort::testing::runtime;
+using schedule::Session;
+
+PlanRequest on(const std::string& device, Units units = Units::kBranches) {
+  PlanRequest request;
+  request.device = device;
+  request.options.units = units;
+  request.options.offload_all = true;
+  return request;
+}
+
+void expect_close(const Tensors& made, const Tensors& expected) {
+  ASSERT_EQ(made.size(), expected.size());
+  for (size_t i = 0; i < made.size(); ++i) {
+    ASSERT_EQ(made[i].dims, expected[i].dims);
+    for (size_t at = 0; at + 4 <= made[i].bytes.size(); at += 4) {
+      float a = 0;
+      float b = 0;
+      std::memcpy(&a, made[i].bytes.data() + at, 4);
+      std::memcpy(&b, expected[i].bytes.data() + at, 4);
+      ASSERT_LE(std::abs(a - b), 1e-4 + 1e-3 * std::abs(b)) << "output " << i << ", element " << at / 4;
+    }
+  }
+}
+
+size_t units_on(const Session& session, const std::string& device) {
+  size_t count = 0;
+  const auto all = report(session);
+  for (const auto& unit : all["units"]) count += unit["device"] == device ? 1 : 0;
+  return count;
+}
+
+TEST(OnOpenCl, RegionsRunThere) {
+  // Of small models; those of the zoo are run by ./plx compare --device opencl.
+  for (const auto& [model, inputs] : {std::pair<std::string, Tensors>{convolutions(), {noise({1, 8, 16, 16}, 1)}},
+                                      {attention(), {noise({2, 24, 32}, 2)}}}) {
+    Loaded loaded(model);
+    PlanRequest request = on("opencl");
+    if (inputs[0].dims.size() == 3) request.shapes = {{"x", inputs[0].dims}};
+    const auto plan = must(loaded->make_plan(request));
+    const auto session = must(loaded->make_session(plan, 0));
+    bind_all(*session, inputs);
+    for (int i = 0; i < 3; ++i) {
+      must(session->run());
+      expect_close(outputs(*session, 1), Plain(runtime(), model).run(inputs));
+    }
+    EXPECT_GT(units_on(*session, "opencl"), 0u);
+    EXPECT_EQ(report(*session)["device"]["fallbacks"], 0) << report(*session)["device"];
+  }
+}
+
+TEST(Devices, ThatAreNotThereAreNamed) {
+  Loaded loaded(convolutions());
+  for (const char* name : {"opencl:99", "opencl:x", "abacus"}) {
+    const auto plan = loaded->make_plan(on(name));
+    ASSERT_FALSE(plan) << name;
+    EXPECT_NE(plan.error().message.find(name[0] == 'o' && name[7] == '9' ? "device 99" : name), std::string::npos) << plan.error().message;
+  }
+  const auto whole = loaded->make_plan(on("opencl", Units::kWhole));
+  ASSERT_FALSE(whole);
+  EXPECT_EQ(whole.error().code, Code::kInvalidArgument);
+}
+
+// The driver fails at any step, now and then: results are right all the same.
+TEST(OnOpenCl, FaultsOfTheDriverAreMadeUpForByTheCpu) {
+  std::atomic<uint32_t> state{1};
+  std::atomic<bool> armed{false};
+  std::atomic<int> faults{0};
+  device::opencl::Options options;
+  options.fault = [&](const char* step) -> Status {
+    const uint32_t next = state * 1664525u + 1013904223u;
+    state = next;
+    if (!armed || (next >> 16) % 40 != 0) return {};
+    ++faults;
+    return fail(Code::kRunFailed, "a fault at ", step);
+  };
+  const auto device = must(device::opencl::open(0, options));
+  engine::register_device("faulty", device);
+  int fallbacks = 0;
+  for (const auto& [model, inputs] : {std::pair<std::string, Tensors>{convolutions(), {noise({1, 8, 16, 16}, 1)}},
+                                      {attention(), {noise({2, 24, 32}, 2)}}}) {
+    const Tensors expected = Plain(runtime(), model).run(inputs);
+    for (int fresh = 0; fresh < 10; ++fresh) {
+      Loaded loaded(model);
+      PlanRequest request = on("faulty");
+      if (inputs[0].dims.size() == 3) request.shapes = {{"x", inputs[0].dims}};
+      const auto plan = must(loaded->make_plan(request));
+      armed = true;
+      const auto session = loaded->make_session(plan, 0);
+      if (!session) {  // no memory was to be had, and it says so
+        EXPECT_NE(session.error().message.find("a fault at"), std::string::npos) << session.error().message;
+        armed = false;
+        continue;
+      }
+      bind_all(**session, inputs);
+      for (int i = 0; i < 50; ++i) {
+        const Status status = (*session)->run();
+        ASSERT_TRUE(status) << status.error().message;
+        ASSERT_NO_FATAL_FAILURE(expect_close(outputs(**session, 1), expected));
+      }
+      armed = false;
+      fallbacks += report(**session)["device"]["fallbacks"].get<int>();
+    }
+  }
+  EXPECT_GT(faults, 50);
+  EXPECT_GT(fallbacks, 50);
+  engine::register_device("faulty", nullptr);
+}
+
+TEST(OnOpenCl, BuiltKernelsAreKeptAndBrokenOnesBuiltAgain) {
+  const std::string folder = ::testing::TempDir() + "plx-kernels";
+  std::filesystem::remove_all(folder);
+  int builds = 0;
+  device::opencl::Options options;
+  options.cache_folder = folder;
+  const auto only = [&]() -> std::string {
+    std::string found;
+    for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+      EXPECT_TRUE(found.empty());
+      found = entry.path();
+    }
+    return found;
+  };
+  must(device::opencl::open(0, options));
+  const std::string file = only();
+  const auto size = std::filesystem::file_size(file);
+  EXPECT_GT(size, 1000u);
+  const auto written = std::filesystem::last_write_time(file);
+  must(device::opencl::open(0, options));
+  EXPECT_EQ(std::filesystem::last_write_time(file), written) << "it was read";
+  for (const std::string& content : {std::string(), std::string("no kernels"), std::string(size, 'x')}) {
+    std::ofstream(file, std::ios::binary) << content;
+    const auto device = must(device::opencl::open(0, options));
+    EXPECT_EQ(std::filesystem::file_size(only()), size) << "it was built again";
+    ++builds;
+  }
+  EXPECT_EQ(builds, 3);
+  // A folder that cannot be written is none.
+  options.cache_folder = "/proc/nowhere";
+  must(device::opencl::open(0, options));
+}
+
+TEST(OnOpenCl, WithoutALoaderSaysWhatToInstall) {
+  const auto none = device::opencl::list("libNoSuchOpenCL.so.1");
+  ASSERT_FALSE(none);
+  EXPECT_EQ(none.error().code, Code::kNotFound);
+  EXPECT_NE(none.error().message.find("install"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace plx::cts

@@ -1,0 +1,33 @@
+// A device without hardware, for tests: ONNX Runtime's CPU kernels on a thread of its own, which is late, fails, lies or gets
+// lost as told. Its memory is the CPU's.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "plx/device/device.h"
+#include "plx/ort/runtime.h"
+
+namespace plx::device::null {
+
+enum class Fault {
+  kNone,
+  kFails,  // this time
+  kLies,   // the outputs are wrong, and nothing says so
+  kLost,   // from now on
+};
+
+struct Script {
+  std::chrono::microseconds delay{0};  // of each submission
+  // What becomes of the submissions, counted from 0 over all programs; called by the device's thread.
+  std::function<Fault(uint64_t submission)> fault;
+  std::function<Status()> on_prepare;           // an error is as if it could not be built
+  std::vector<std::string> refused;             // operators that it does not take
+};
+
+std::shared_ptr<Device> make(std::shared_ptr<ort::Runtime> runtime, Script script);
+
+}  // namespace plx::device::null

@@ -1,0 +1,635 @@
+#include "plx/device/opencl/opencl.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <condition_variable>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <mutex>
+
+#include "plx/base/hasher.h"
+#include "plx/device/lowering.h"
+#include "plx/device/opencl/api.h"
+#include "plx/device/opencl/kernels.h"
+#include "plx/device/worker.h"
+
+namespace plx::device::opencl {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// Kernels other than the matrix product, by one work group.
+constexpr size_t kLinearGroup = 64;
+
+struct Found {
+  cl_platform_id platform = nullptr;
+  cl_device_id device = nullptr;
+};
+
+std::string text_of(const Api& api, cl_device_id device, cl_device_info what) {
+  size_t size = 0;
+  if (api.clGetDeviceInfo(device, what, 0, nullptr, &size) != CL_SUCCESS || size == 0) return "";
+  std::string text(size, '\0');
+  if (api.clGetDeviceInfo(device, what, size, text.data(), nullptr) != CL_SUCCESS) return "";
+  return text.c_str();
+}
+
+template <class T>
+T number_of(const Api& api, cl_device_id device, cl_device_info what, T otherwise = {}) {
+  T number = otherwise;
+  return api.clGetDeviceInfo(device, what, sizeof number, &number, nullptr) == CL_SUCCESS ? number : otherwise;
+}
+
+std::vector<Found> find(const Api& api) {
+  cl_uint platforms = 0;
+  std::vector<Found> all;
+  if (api.clGetPlatformIDs(0, nullptr, &platforms) != CL_SUCCESS || platforms == 0) return all;
+  std::vector<cl_platform_id> ids(platforms);
+  api.clGetPlatformIDs(platforms, ids.data(), nullptr);
+  for (const cl_platform_id platform : ids) {
+    cl_uint count = 0;
+    if (api.clGetDeviceIDs(platform, CL_DEVICE_TYPE_ALL, 0, nullptr, &count) != CL_SUCCESS) continue;
+    std::vector<cl_device_id> devices(count);
+    api.clGetDeviceIDs(platform, CL_DEVICE_TYPE_ALL, count, devices.data(), nullptr);
+    for (const cl_device_id device : devices) all.push_back({platform, device});
+  }
+  return all;
+}
+
+Info describe(const Api& api, cl_device_id device) {
+  Info info;
+  info.kind = "opencl";
+  info.name = text_of(api, device, CL_DEVICE_NAME);
+  info.driver = text_of(api, device, CL_DEVICE_VERSION) + ", " + text_of(api, device, CL_DRIVER_VERSION);
+  info.shares_memory = number_of<cl_bool>(api, device, CL_DEVICE_HOST_UNIFIED_MEMORY) == CL_TRUE;
+  info.work_group = number_of<size_t>(api, device, CL_DEVICE_MAX_WORK_GROUP_SIZE);
+  info.local_bytes = number_of<cl_ulong>(api, device, CL_DEVICE_LOCAL_MEM_SIZE);
+  info.memory_bytes = number_of<cl_ulong>(api, device, CL_DEVICE_GLOBAL_MEM_SIZE);
+  return info;
+}
+
+Error failed(const std::string& what, cl_int error) { return fail(Code::kRunFailed, "OpenCL: ", what, ": ", error_name(error)); }
+
+// What a handle of OpenCL's is let go by.
+template <class T, cl_int (*Api::*release)(T)>
+class Handle {
+ public:
+  Handle() = default;
+  Handle(const Api* api, T value) : api_(api), value_(value) {}
+  Handle(Handle&& other) noexcept : api_(other.api_), value_(std::exchange(other.value_, nullptr)) {}
+  Handle& operator=(Handle&& other) noexcept {
+    std::swap(api_, other.api_);
+    std::swap(value_, other.value_);
+    return *this;
+  }
+  ~Handle() {
+    if (value_ != nullptr) (api_->*release)(value_);
+  }
+  T get() const { return value_; }
+  explicit operator bool() const { return value_ != nullptr; }
+  // Never let go: a device that hangs may still use it.
+  void leak() { value_ = nullptr; }
+
+ private:
+  const Api* api_ = nullptr;
+  T value_ = nullptr;
+};
+using Context = Handle<cl_context, &Api::clReleaseContext>;
+using Queue = Handle<cl_command_queue, &Api::clReleaseCommandQueue>;
+using Module = Handle<cl_program, &Api::clReleaseProgram>;
+using Kernel = Handle<cl_kernel, &Api::clReleaseKernel>;
+using Memory = Handle<cl_mem, &Api::clReleaseMemObject>;
+using Event = Handle<cl_event, &Api::clReleaseEvent>;
+
+class ClProgram;
+class ClLent;
+
+class ClDevice final : public Device, public std::enable_shared_from_this<ClDevice> {
+ public:
+  ClDevice(const Api& api, Found found, Options options) : api(api), options(std::move(options)), found_(found), info_(describe(api, found.device)) {
+    if (this->options.most_work_group != 0) info_.work_group = std::min(info_.work_group, this->options.most_work_group);
+    if (this->options.most_local_bytes != 0) info_.local_bytes = std::min(info_.local_bytes, this->options.most_local_bytes);
+  }
+  ~ClDevice() override {
+    worker_.reset();
+    if (!lost()) return;
+    module.leak();
+    queue.leak();
+    context.leak();
+  }
+
+  Status start() {
+    const auto type = number_of<cl_device_type>(api, found_.device, CL_DEVICE_TYPE);
+    on_cpu = (type & CL_DEVICE_TYPE_CPU) != 0;
+    auto preferred = number_of<cl_uint>(api, found_.device, CL_DEVICE_PREFERRED_VECTOR_WIDTH_FLOAT, 4);
+    if (options.vector != 0) preferred = static_cast<cl_uint>(options.vector);
+    tuning.vector = preferred >= 16 ? 16 : preferred >= 8 ? 8 : 4;
+    tuning.rows = 8;
+    alignment = std::max<uint64_t>(64, number_of<cl_uint>(api, found_.device, CL_DEVICE_MEM_BASE_ADDR_ALIGN, 1024) / 8);
+    cl_int error = CL_SUCCESS;
+    const cl_context_properties properties[] = {CL_CONTEXT_PLATFORM, reinterpret_cast<cl_context_properties>(found_.platform), 0};
+    context = Context(&api, api.clCreateContext(properties, 1, &found_.device, nullptr, nullptr, &error));
+    if (!context) return failed("no context on '" + info_.name + "'", error);
+    queue = Queue(&api, api.clCreateCommandQueue(context.get(), found_.device, 0, &error));
+    if (!queue) return failed("no queue on '" + info_.name + "'", error);
+    if (auto s = build(); !s) return s;
+    worker_ = std::make_unique<Worker>();
+    return {};
+  }
+
+  const Info& info() const override { return info_; }
+  std::string refuses(const graph::Graph& graph, const graph::Shapes& shapes, graph::NodeId node) const override {
+    return why_not(graph, shapes, node);
+  }
+  Result<std::unique_ptr<Program>> prepare(const Part& part) override;
+  Result<std::unique_ptr<Lent>> lend(uint64_t size_bytes) override;
+  bool lost() const override { return lost_.load(); }
+  void lose() { lost_.store(true); }
+
+  Status step(const char* what) const { return options.fault ? options.fault(what) : Status{}; }
+
+  // Runs it on the device's thread, after what came before.
+  void enqueue(std::function<void()> work) { worker_->enqueue(std::move(work)); }
+
+  Result<opencl::Memory> allocate(uint64_t bytes, cl_mem_flags flags, const void* content = nullptr) {
+    if (auto s = step("allocate"); !s) return s.error();
+    cl_int error = CL_SUCCESS;
+    if (content != nullptr) flags |= CL_MEM_COPY_HOST_PTR;
+    opencl::Memory memory(&api, api.clCreateBuffer(context.get(), flags, std::max<uint64_t>(bytes, 4), const_cast<void*>(content), &error));
+    if (!memory) return failed("no memory for " + std::to_string(bytes) + " bytes on '" + info_.name + "'", error);
+    return memory;
+  }
+
+  // Until this event has come, or for options.timeout; then the device is lost.
+  Status wait(Event event) {
+    if (auto s = step("wait"); !s) return s;
+    // Shared with the driver's thread, which may come long after we have given up.
+    struct Arrival {
+      std::mutex mutex;
+      std::condition_variable came;
+      bool there = false;
+      cl_int state = CL_COMPLETE;
+    };
+    auto arrival = std::make_shared<Arrival>();
+    auto held = std::make_unique<std::shared_ptr<Arrival>>(arrival);
+    const auto notify = [](cl_event, cl_int state, void* argument) {
+      const std::unique_ptr<std::shared_ptr<Arrival>> held(static_cast<std::shared_ptr<Arrival>*>(argument));
+      const std::lock_guard lock((*held)->mutex);
+      (*held)->there = true;
+      (*held)->state = state;
+      (*held)->came.notify_all();
+    };
+    cl_int error = api.clSetEventCallback(event.get(), CL_COMPLETE, +notify, held.get());
+    if (error != CL_SUCCESS) return failed("no callback for a submission", error);
+    held.release();
+    if (error = api.clFlush(queue.get()); error != CL_SUCCESS) return failed("the queue cannot be flushed", error);
+    std::unique_lock lock(arrival->mutex);
+    if (!arrival->came.wait_for(lock, options.timeout, [&] { return arrival->there; })) {
+      lose();
+      event.leak();
+      return fail(Code::kRunFailed, "OpenCL: '", info_.name, "' has not answered for ", options.timeout.count(),
+                  " ms; it is not used any more");
+    }
+    return arrival->state < 0 ? failed("a submission failed on '" + info_.name + "'", arrival->state) : Status{};
+  }
+
+  const Api& api;
+  const Options options;
+  Tuning tuning;
+  uint64_t alignment = 64;
+  bool on_cpu = false;
+  Context context;
+  Queue queue;
+  Module module;
+
+  // Lent memory by its address, for submissions that are given it.
+  void know(ClLent* lent);
+  void forget(ClLent* lent);
+  ClLent* lent_at(const std::byte* address);
+
+ private:
+  std::string build_options() const { return "-DVW=" + std::to_string(tuning.vector) + " -DROWS=" + std::to_string(tuning.rows); }
+
+  std::string cache_file() const {
+    if (options.cache_folder.empty()) return "";
+    Hasher hasher;
+    hasher.add(info_.name);
+    hasher.add(info_.driver);
+    hasher.add(build_options());
+    hasher.add(kKernels);
+    return options.cache_folder + "/opencl-" + hasher.text() + ".bin";
+  }
+
+  Status build() {
+    if (auto s = step("build"); !s) return s;
+    const std::string file = cache_file();
+    if (!file.empty() && read_built(file)) return {};
+    const char* source = kKernels;
+    const size_t length = std::strlen(kKernels);
+    cl_int error = CL_SUCCESS;
+    module = Module(&api, api.clCreateProgramWithSource(context.get(), 1, &source, &length, &error));
+    if (!module) return failed("the kernels' source is refused", error);
+    error = api.clBuildProgram(module.get(), 1, &found_.device, build_options().c_str(), nullptr, nullptr);
+    if (error != CL_SUCCESS) {
+      std::string log(4096, '\0');
+      size_t size = 0;
+      api.clGetProgramBuildInfo(module.get(), found_.device, CL_PROGRAM_BUILD_LOG, log.size(), log.data(), &size);
+      log.resize(std::min(log.size(), size));
+      const size_t line = log.find("error");
+      return fail(Code::kRunFailed, "OpenCL: '", info_.name, "' cannot build the kernels: ", error_name(error), " ",
+                  log.substr(line == std::string::npos ? 0 : line, 200).c_str());
+    }
+    if (!file.empty()) write_built(file);
+    return {};
+  }
+
+  bool read_built(const std::string& file) {
+    std::ifstream in(file, std::ios::binary);
+    const std::vector<char> bytes((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
+    if (!in.good() && bytes.empty()) return false;
+    const auto* data = reinterpret_cast<const unsigned char*>(bytes.data());
+    const size_t size = bytes.size();
+    cl_int state = CL_SUCCESS;
+    cl_int error = CL_SUCCESS;
+    Module read(&api, api.clCreateProgramWithBinary(context.get(), 1, &found_.device, &size, &data, &state, &error));
+    if (!read || state != CL_SUCCESS) return false;
+    if (api.clBuildProgram(read.get(), 1, &found_.device, build_options().c_str(), nullptr, nullptr) != CL_SUCCESS) return false;
+    // A driver may take anything for a binary until it is asked for a kernel.
+    Kernel kernel(&api, api.clCreateKernel(read.get(), "multiply", &error));
+    if (!kernel) return false;
+    module = std::move(read);
+    return true;
+  }
+
+  // Whole or not at all; that it cannot be written is no error.
+  void write_built(const std::string& file) const {
+    size_t size = 0;
+    if (api.clGetProgramInfo(module.get(), CL_PROGRAM_BINARY_SIZES, sizeof size, &size, nullptr) != CL_SUCCESS || size == 0) return;
+    std::vector<unsigned char> bytes(size);
+    unsigned char* data = bytes.data();
+    if (api.clGetProgramInfo(module.get(), CL_PROGRAM_BINARIES, sizeof data, &data, nullptr) != CL_SUCCESS) return;
+    std::error_code ignored;
+    std::filesystem::create_directories(options.cache_folder, ignored);
+    const std::string part = file + "." + std::to_string(::getpid());
+    std::ofstream out(part, std::ios::binary);
+    out.write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+    if (out.flush()) std::filesystem::rename(part, file, ignored);
+    else std::filesystem::remove(part, ignored);
+  }
+
+  const Found found_;
+  Info info_;
+  std::atomic<bool> lost_{false};
+  std::mutex lent_mutex_;
+  std::vector<ClLent*> lent_;
+  std::unique_ptr<Worker> worker_;
+};
+
+// Memory that is mapped for the CPU except while a submission uses it. Where mapping gives another address than the first
+// time (no driver that was tried does), its content is copied from then on.
+class ClLent final : public Lent {
+ public:
+  ClLent(std::shared_ptr<ClDevice> device, opencl::Memory memory, uint64_t bytes, void* mapped)
+      : device_(std::move(device)), memory_(std::move(memory)), bytes_(bytes), mapped_(static_cast<std::byte*>(mapped)) {
+    device_->know(this);
+  }
+  ~ClLent() override {
+    device_->forget(this);
+    if (device_->lost()) memory_.leak();
+    else if (mapped_ != nullptr) device_->api.clEnqueueUnmapMemObject(device_->queue.get(), memory_.get(), mapped_, 0, nullptr, nullptr);
+  }
+  std::byte* data() override { return mapped_; }
+  uint64_t size_bytes() const override { return bytes_; }
+  cl_mem memory() const { return memory_.get(); }
+
+  Status to_device() {
+    const cl_int error = device_->api.clEnqueueUnmapMemObject(device_->queue.get(), memory_.get(), mapped_, 0, nullptr, nullptr);
+    return error == CL_SUCCESS ? Status{} : failed("lent memory cannot be unmapped", error);
+  }
+  // Waits for what uses it. The event is that of having it back.
+  Status to_cpu(cl_event* event) {
+    cl_int error = CL_SUCCESS;
+    void* at = device_->api.clEnqueueMapBuffer(device_->queue.get(), memory_.get(), CL_FALSE, CL_MAP_READ | CL_MAP_WRITE, 0, bytes_, 0,
+                                               nullptr, event, &error);
+    if (error != CL_SUCCESS) return failed("lent memory cannot be mapped again", error);
+    if (at != mapped_) return fail(Code::kRunFailed, "OpenCL: lent memory was mapped at another address than before");
+    return {};
+  }
+
+ private:
+  std::shared_ptr<ClDevice> device_;
+  opencl::Memory memory_;
+  uint64_t bytes_;
+  std::byte* mapped_;
+};
+
+void ClDevice::know(ClLent* lent) {
+  const std::lock_guard lock(lent_mutex_);
+  lent_.push_back(lent);
+}
+void ClDevice::forget(ClLent* lent) {
+  const std::lock_guard lock(lent_mutex_);
+  std::erase(lent_, lent);
+}
+ClLent* ClDevice::lent_at(const std::byte* address) {
+  const std::lock_guard lock(lent_mutex_);
+  const auto found = std::find_if(lent_.begin(), lent_.end(), [&](ClLent* lent) { return lent->data() == address; });
+  return found == lent_.end() ? nullptr : *found;
+}
+
+Result<std::unique_ptr<Lent>> ClDevice::lend(uint64_t size_bytes) {
+  if (lost()) return fail(Code::kRunFailed, "OpenCL: '", info_.name, "' is lost");
+  auto memory = allocate(size_bytes, CL_MEM_READ_WRITE | CL_MEM_ALLOC_HOST_PTR);
+  if (!memory) return memory.error();
+  cl_int error = CL_SUCCESS;
+  void* mapped = api.clEnqueueMapBuffer(queue.get(), memory->get(), CL_TRUE, CL_MAP_READ | CL_MAP_WRITE, 0, std::max<uint64_t>(size_bytes, 4), 0,
+                                        nullptr, nullptr, &error);
+  if (error != CL_SUCCESS) return failed("lent memory cannot be mapped", error);
+  return std::unique_ptr<Lent>(new ClLent(shared_from_this(), memory.take(), std::max<uint64_t>(size_bytes, 4), mapped));
+}
+
+class ClProgram final : public Program {
+ public:
+  ClProgram(std::shared_ptr<ClDevice> device, Lowered lowered) : device_(std::move(device)), api_(device_->api), lowered_(std::move(lowered)) {}
+
+  ~ClProgram() override {
+    if (!device_->lost()) return;
+    for (auto& memory : memory_) memory.leak();
+    temporaries_.leak();
+    for (auto& launch : launches_) launch.kernel.leak();
+  }
+
+  Status make(const Part& part) {
+    memory_.resize(lowered_.tensors.size());
+    arguments_.resize(lowered_.tensors.size());
+    if (lowered_.temporary_bytes != 0) {
+      auto made = device_->allocate(lowered_.temporary_bytes, CL_MEM_READ_WRITE);
+      if (!made) return made.error();
+      temporaries_ = made.take();
+      device_bytes_ += lowered_.temporary_bytes;
+    }
+    for (size_t i = 0; i < lowered_.tensors.size(); ++i) {
+      const Lowered::Tensor& tensor = lowered_.tensors[i];
+      switch (tensor.memory) {
+        case Lowered::Memory::kConstant: {
+          const Lowered::Constant& constant = lowered_.constants[static_cast<size_t>(tensor.index)];
+          auto made = device_->allocate(constant.bytes, CL_MEM_READ_ONLY, constant.data != nullptr ? constant.data : constant.own.data());
+          if (!made) return made.error();
+          memory_[i] = made.take();
+          if (!constant.only_setup) device_bytes_ += constant.bytes;
+          break;
+        }
+        case Lowered::Memory::kTemporary: {
+          if (tensor.first < 0) break;
+          const cl_buffer_region region = {tensor.offset, tensor.bytes};
+          cl_int error = CL_SUCCESS;
+          memory_[i] = opencl::Memory(&api_, api_.clCreateSubBuffer(temporaries_.get(), CL_MEM_READ_WRITE, CL_BUFFER_CREATE_TYPE_REGION, &region, &error));
+          if (!memory_[i]) return failed("a temporary's place is refused", error);
+          break;
+        }
+        case Lowered::Memory::kArranged: {
+          auto made = device_->allocate(tensor.bytes, CL_MEM_READ_WRITE);
+          if (!made) return made.error();
+          memory_[i] = made.take();
+          device_bytes_ += tensor.bytes;
+          break;
+        }
+        case Lowered::Memory::kInput:
+        case Lowered::Memory::kOutput: break;  // made when a submission comes without lent memory
+      }
+      arguments_[i] = memory_[i].get();
+    }
+    in_tensor_.assign(part.inputs.size(), -1);
+    out_tensor_.assign(part.outputs.size(), -1);
+    for (size_t i = 0; i < lowered_.tensors.size(); ++i) {
+      const Lowered::Tensor& tensor = lowered_.tensors[i];
+      if (tensor.memory == Lowered::Memory::kInput) in_tensor_[static_cast<size_t>(tensor.index)] = static_cast<int>(i);
+      if (tensor.memory == Lowered::Memory::kOutput) out_tensor_[static_cast<size_t>(tensor.index)] = static_cast<int>(i);
+    }
+    for (const Lowered::Launch& launch : lowered_.setup) {
+      auto made = prepare(launch);
+      if (!made) return made.error();
+      if (auto s = set_tensors(*made, launch); !s) return s;
+      if (auto s = go(*made); !s) return s;
+    }
+    if (const cl_int error = api_.clFinish(device_->queue.get()); error != CL_SUCCESS) return failed("constants cannot be arranged", error);
+    for (size_t i = 0; i < lowered_.tensors.size(); ++i) {
+      const Lowered::Tensor& tensor = lowered_.tensors[i];
+      if (tensor.memory == Lowered::Memory::kConstant && lowered_.constants[static_cast<size_t>(tensor.index)].only_setup) memory_[i] = {};
+    }
+    for (Lowered::Constant& constant : lowered_.constants) constant = {};
+    for (const Lowered::Launch& launch : lowered_.launches) {
+      auto made = prepare(launch);
+      if (!made) return made.error();
+      launches_.push_back(made.take());
+    }
+    return {};
+  }
+
+  void submit(std::span<const std::byte* const> inputs, std::span<std::byte* const> outputs, Completion& completion) override {
+    device_->enqueue([this, in = std::vector(inputs.begin(), inputs.end()), out = std::vector(outputs.begin(), outputs.end()), &completion]() mutable {
+      inputs_.swap(in);
+      outputs_.swap(out);
+      Outcome outcome;
+      const auto start = Clock::now();
+      outcome.status = run(outcome);
+      outcome.device_ns = std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now() - start).count();
+      // Whoever is told may let go of the program, and of the device.
+      const auto device = device_;
+      completion.done(std::move(outcome));
+    });
+  }
+
+  uint64_t device_bytes() const override { return device_bytes_; }
+
+ private:
+  struct Ready {
+    Kernel kernel;
+    size_t items[3] = {1, 1, 1};
+    size_t group[3] = {1, 1, 1};
+    bool set = false;  // all that does not change from run to run
+  };
+
+  Result<Ready> prepare(const Lowered::Launch& launch) {
+    Ready ready;
+    cl_int error = CL_SUCCESS;
+    ready.kernel = Kernel(&api_, api_.clCreateKernel(device_->module.get(), launch.kernel, &error));
+    if (!ready.kernel) return failed(std::string("no kernel '") + launch.kernel + "'", error);
+    auto at = static_cast<cl_uint>(launch.tensors.size());
+    for (const int32_t value : launch.ints) {
+      if ((error = api_.clSetKernelArg(ready.kernel.get(), at++, sizeof value, &value)) != CL_SUCCESS) return failed(launch.kernel, error);
+    }
+    for (const float value : launch.floats) {
+      if ((error = api_.clSetKernelArg(ready.kernel.get(), at++, sizeof value, &value)) != CL_SUCCESS) return failed(launch.kernel, error);
+    }
+    const bool product = launch.items[1] != 1 || launch.items[2] != 1;
+    const auto most = static_cast<size_t>(device_->info().work_group);
+    if (!product) ready.group[0] = std::min(kLinearGroup, most);
+    else if (!device_->on_cpu) {
+      ready.group[0] = std::min<size_t>(8, most);
+      ready.group[1] = std::min<size_t>(8, most / ready.group[0]);
+    }
+    for (size_t i = 0; i < 3; ++i) ready.items[i] = (launch.items[i] + ready.group[i] - 1) / ready.group[i] * ready.group[i];
+    return ready;
+  }
+
+  Status set_tensors(Ready& ready, const Lowered::Launch& launch) {
+    for (size_t i = 0; i < launch.tensors.size(); ++i) {
+      const auto t = static_cast<size_t>(launch.tensors[i]);
+      const auto kind = lowered_.tensors[t].memory;
+      const bool crosses = kind == Lowered::Memory::kInput || kind == Lowered::Memory::kOutput;
+      if (ready.set && !crosses) continue;
+      const cl_mem memory = arguments_[t];
+      const cl_int error = api_.clSetKernelArg(ready.kernel.get(), static_cast<cl_uint>(i), sizeof memory, &memory);
+      if (error != CL_SUCCESS) return failed(launch.kernel, error);
+    }
+    ready.set = true;
+    return {};
+  }
+
+  Status go(const Ready& ready) {
+    const cl_int error = api_.clEnqueueNDRangeKernel(device_->queue.get(), ready.kernel.get(), 3, nullptr, ready.items, ready.group, 0,
+                                                     nullptr, nullptr);
+    return error == CL_SUCCESS ? Status{} : failed("a kernel cannot be started", error);
+  }
+
+  // Memory of the program's own for a tensor that came in memory that is not lent.
+  Result<cl_mem> own(int tensor) {
+    opencl::Memory& memory = memory_[static_cast<size_t>(tensor)];
+    if (!memory) {
+      const uint64_t bytes = lowered_.tensors[static_cast<size_t>(tensor)].bytes;
+      auto made = device_->allocate(bytes, CL_MEM_READ_WRITE);
+      if (!made) return made.error();
+      memory = made.take();
+      device_bytes_ += bytes;
+    }
+    return memory.get();
+  }
+
+  // On the device's thread.
+  Status run(Outcome& outcome) {
+    if (device_->lost()) return fail(Code::kRunFailed, "OpenCL: '", device_->info().name, "' is lost");
+    lent_.clear();
+    Event last;
+    Status status = enqueue(outcome, last);
+    // What was lent has to come back, whatever happened.
+    for (ClLent* lent : lent_) {
+      cl_event event = nullptr;
+      Status mapped = lent->to_cpu(&event);
+      if (event != nullptr) last = Event(&api_, event);
+      if (status && !mapped) status = std::move(mapped);
+    }
+    if (!last) return status;
+    Status finished = device_->wait(std::move(last));
+    return status ? std::move(finished) : std::move(status);
+  }
+
+  // `last`: of the last command, if there is any to wait for but lent memory's coming back.
+  Status enqueue(Outcome& outcome, Event& last) {
+    const auto lend = [&](ClLent* lent) -> Status {
+      if (std::find(lent_.begin(), lent_.end(), lent) != lent_.end()) return {};
+      if (auto s = lent->to_device(); !s) return s;
+      lent_.push_back(lent);
+      return {};
+    };
+    for (size_t i = 0; i < inputs_.size(); ++i) {
+      const int tensor = in_tensor_[i];
+      if (tensor < 0) continue;
+      if (ClLent* lent = device_->lent_at(inputs_[i])) {
+        if (auto s = lend(lent); !s) return s;
+        arguments_[static_cast<size_t>(tensor)] = lent->memory();
+        continue;
+      }
+      if (auto s = device_->step("write"); !s) return s;
+      auto memory = own(tensor);
+      if (!memory) return memory.error();
+      const uint64_t bytes = lowered_.tensors[static_cast<size_t>(tensor)].bytes;
+      cl_event event = nullptr;
+      const cl_int error = api_.clEnqueueWriteBuffer(device_->queue.get(), *memory, CL_FALSE, 0, bytes, inputs_[i], 0, nullptr, &event);
+      if (error != CL_SUCCESS) return failed("an input cannot be written", error);
+      last = Event(&api_, event);
+      arguments_[static_cast<size_t>(tensor)] = *memory;
+      outcome.copied_bytes += bytes;
+    }
+    for (size_t i = 0; i < outputs_.size(); ++i) {
+      const int tensor = out_tensor_[i];
+      if (ClLent* lent = device_->lent_at(outputs_[i])) {
+        if (auto s = lend(lent); !s) return s;
+        arguments_[static_cast<size_t>(tensor)] = lent->memory();
+        continue;
+      }
+      auto memory = own(tensor);
+      if (!memory) return memory.error();
+      arguments_[static_cast<size_t>(tensor)] = *memory;
+    }
+    for (size_t i = 0; i < launches_.size(); ++i) {
+      if (auto s = device_->step("launch"); !s) return s;
+      if (auto s = set_tensors(launches_[i], lowered_.launches[i]); !s) return s;
+      if (auto s = go(launches_[i]); !s) return s;
+    }
+    for (size_t i = 0; i < outputs_.size(); ++i) {
+      if (device_->lent_at(outputs_[i]) != nullptr) continue;
+      if (auto s = device_->step("read"); !s) return s;
+      const auto tensor = static_cast<size_t>(out_tensor_[i]);
+      const uint64_t bytes = lowered_.tensors[tensor].bytes;
+      cl_event event = nullptr;
+      const cl_int error = api_.clEnqueueReadBuffer(device_->queue.get(), arguments_[tensor], CL_FALSE, 0, bytes, outputs_[i], 0, nullptr, &event);
+      if (error != CL_SUCCESS) return failed("an output cannot be read", error);
+      last = Event(&api_, event);
+      outcome.copied_bytes += bytes;
+    }
+    return {};
+  }
+
+  std::shared_ptr<ClDevice> device_;
+  const Api& api_;
+  Lowered lowered_;
+  std::vector<opencl::Memory> memory_;  // per tensor that has some of its own
+  opencl::Memory temporaries_;
+  std::vector<cl_mem> arguments_;       // per tensor
+  std::vector<int> in_tensor_, out_tensor_;
+  std::vector<Ready> launches_;
+  uint64_t device_bytes_ = 0;
+  // Of the submission on its way, on the device's thread:
+  std::vector<const std::byte*> inputs_;
+  std::vector<std::byte*> outputs_;
+  std::vector<ClLent*> lent_;
+};
+
+Result<std::unique_ptr<Program>> ClDevice::prepare(const Part& part) {
+  if (lost()) return fail(Code::kRunFailed, "OpenCL: '", info_.name, "' is lost");
+  auto lowered = lower(part, tuning, alignment);
+  if (!lowered) return lowered.error();
+  auto program = std::make_unique<ClProgram>(shared_from_this(), lowered.take());
+  if (auto s = program->make(part); !s) return s.error();
+  return std::unique_ptr<Program>(std::move(program));
+}
+
+}  // namespace
+
+Result<std::vector<Info>> list(const std::string& library) {
+  auto api = load(library);
+  if (!api) return api.error();
+  std::vector<Info> all;
+  for (const Found& found : find(**api)) all.push_back(describe(**api, found.device));
+  return all;
+}
+
+Result<std::shared_ptr<Device>> open(size_t index, const Options& options) {
+  auto api = load(options.library);
+  if (!api) return api.error();
+  const std::vector<Found> all = find(**api);
+  if (index >= all.size()) {
+    return fail(Code::kNotFound, "there is no OpenCL device ", index, "; this machine has ", all.size(),
+                all.empty() ? ": install the GPU's driver, or pocl-opencl-icd" : "");
+  }
+  auto device = std::make_shared<ClDevice>(**api, all[index], options);
+  if (auto s = device->start(); !s) return s.error();
+  return std::shared_ptr<Device>(std::move(device));
+}
+
+}  // namespace plx::device::opencl

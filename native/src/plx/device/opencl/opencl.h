@@ -1,0 +1,39 @@
+// The OpenCL device: OpenCL 1.2, no extension required.
+//
+// One context and one queue in order per device, and one thread of ours that waits for it. Programs of a part hold their
+// constants and temporaries; launches have their arguments set once. Built kernels are kept in a folder, if one is given,
+// under the driver's name and version; what cannot be read back is built again.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "plx/device/device.h"
+
+namespace plx::device::opencl {
+
+struct Options {
+  std::string library = "libOpenCL.so.1";
+  std::string cache_folder;  // for built kernels; empty: none
+  // A submission that takes longer counts as lost, and the device with it.
+  std::chrono::milliseconds timeout{10'000};
+  // Smaller than what the driver says, for tests; 0: as it says.
+  uint64_t most_work_group = 0;
+  uint64_t most_local_bytes = 0;
+  int vector = 0;  // floats in a vector; 0: as the driver prefers
+  // For tests: called before each step of a submission ("write", "launch", "read", "wait") and of preparing ("build",
+  // "allocate"); an error is as if the driver had failed so.
+  std::function<Status(const char* step)> fault;
+};
+
+// All devices of all drivers, as the loader has them; an empty list if there is a loader and no device. kNotFound without
+// a loader.
+Result<std::vector<Info>> list(const std::string& library = "libOpenCL.so.1");
+
+// Device `index` of that list.
+Result<std::shared_ptr<Device>> open(size_t index, const Options& options);
+
+}  // namespace plx::device::opencl

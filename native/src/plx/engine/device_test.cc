@@ -1,0 +1,273 @@
+// Plans with a device that is there: regions run on it, beside the CPU, and come back when it fails.
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <cmath>
+#include <cstring>
+#include <thread>
+
+#include "plx/device/null/null.h"
+#include "plx/engine/devices.h"
+#include "plx/schedule/models_testing.h"
+#include "plx/schedule/session_testing.h"
+
+namespace plx::engine {
+namespace {
+
+using namespace schedule::testing;
+using device::null::Fault;
+using device::null::Script;
+using ort::testing::noise;
+using ort::testing::Plain;
+using ort::testing::runtime;
+using schedule::Session;
+
+PlanRequest on(const std::string& device, Units units = Units::kBranches) {
+  PlanRequest request;
+  request.device = device;
+  request.options.units = units;
+  request.options.offload_all = true;
+  return request;
+}
+
+void expect_close(const Tensors& made, const Tensors& expected) {
+  ASSERT_EQ(made.size(), expected.size());
+  for (size_t i = 0; i < made.size(); ++i) {
+    ASSERT_EQ(made[i].dims, expected[i].dims);
+    for (size_t at = 0; at + 4 <= made[i].bytes.size(); at += 4) {
+      float a = 0;
+      float b = 0;
+      std::memcpy(&a, made[i].bytes.data() + at, 4);
+      std::memcpy(&b, expected[i].bytes.data() + at, 4);
+      ASSERT_LE(std::abs(a - b), 1e-4 + 1e-3 * std::abs(b)) << "output " << i << ", element " << at / 4;
+    }
+  }
+}
+
+size_t units_on(const Session& session, const std::string& device) {
+  size_t count = 0;
+  const auto all = report(session);
+  for (const auto& unit : all["units"]) count += unit["device"] == device ? 1 : 0;
+  return count;
+}
+
+// The null device under a name of its own.
+class OnNull : public ::testing::Test {
+ protected:
+  static constexpr const char* kName = "null";
+  ~OnNull() override { register_device(kName, nullptr); }
+  std::shared_ptr<device::Device> bring(Script script) {
+    auto device = device::null::make(runtime(), std::move(script));
+    register_device(kName, device);
+    return device;
+  }
+};
+
+TEST_F(OnNull, RegionsRunThereAndTheRestOnTheCpu) {
+  for (const Units units : {Units::kLayers, Units::kBranches, Units::kNodes}) {
+    Script script;
+    script.refused = {"MaxPool", "Sigmoid", "QuickGelu"};
+    const auto device = bring(script);
+    Loaded loaded(convolutions());
+    const Tensors inputs = {noise({1, 8, 16, 16}, 1)};
+    const Tensors expected = Plain(runtime(), loaded.bytes()).run(inputs);
+    const auto plan = must(loaded->make_plan(on(kName, units)));
+    ASSERT_FALSE(plan->plan->regions.empty());
+    for (const int threads : {0, 1}) {
+      const auto session = must(loaded->make_session(plan, threads));
+      bind_all(*session, inputs);
+      for (int i = 0; i < 3; ++i) {
+        must(session->run());
+        expect_close(outputs(*session, 1), expected);
+      }
+      EXPECT_EQ(units_on(*session, "null"), plan->plan->regions.size());
+      EXPECT_GT(units_on(*session, "cpu"), 0u);
+      EXPECT_EQ(report(*session)["device"]["fallbacks"], 0);
+      const auto all = report(*session);
+      for (const auto& unit : all["units"]) {
+        if (unit["device"] == "null") {
+          EXPECT_EQ(unit["worker"], -1);
+        }
+      }
+    }
+  }
+}
+
+TEST_F(OnNull, WhatFailsIsRunByTheCpuWithTheSameResult) {
+  std::atomic<int> faults{0};
+  Script script;
+  script.refused = {"MaxPool"};
+  script.fault = [&](uint64_t n) {
+    if (n % 3 != 1) return Fault::kNone;
+    ++faults;
+    return Fault::kFails;
+  };
+  const auto device = bring(script);
+  Loaded loaded(convolutions());
+  const Tensors inputs = {noise({1, 8, 16, 16}, 1)};
+  const Tensors expected = Plain(runtime(), loaded.bytes()).run(inputs);
+  const auto session = must(loaded->make_session(must(loaded->make_plan(on(kName))), 0));
+  bind_all(*session, inputs);
+  for (int i = 0; i < 30; ++i) {
+    must(session->run());
+    expect_close(outputs(*session, 1), expected);
+  }
+  EXPECT_GT(faults, 5);
+  const auto said = report(*session)["device"];
+  EXPECT_EQ(said["fallbacks"], faults.load());
+  EXPECT_NE(said["problem"].get<std::string>().find("fails, as it was told"), std::string::npos);
+}
+
+TEST_F(OnNull, ALostDeviceIsDoneWithoutFromThenOn) {
+  Script script;
+  script.refused = {"MaxPool"};
+  script.fault = [](uint64_t n) { return n == 4 ? Fault::kLost : Fault::kNone; };
+  const auto device = bring(script);
+  Loaded loaded(convolutions());
+  const Tensors inputs = {noise({1, 8, 16, 16}, 1)};
+  const Tensors expected = Plain(runtime(), loaded.bytes()).run(inputs);
+  const auto plan = must(loaded->make_plan(on(kName)));
+  const auto session = must(loaded->make_session(plan, 0));
+  bind_all(*session, inputs);
+  for (int i = 0; i < 12; ++i) {
+    must(session->run());
+    expect_close(outputs(*session, 1), expected);
+  }
+  EXPECT_TRUE(device->lost());
+  EXPECT_EQ(units_on(*session, "null"), 0u);
+  EXPECT_NE(report(*session)["device"]["problem"].get<std::string>().find("lost"), std::string::npos);
+}
+
+TEST_F(OnNull, WhatCannotBeBuiltRunsOnTheCpuAndSaysWhy) {
+  Script script;
+  script.on_prepare = [] { return fail(Code::kRunFailed, "no compiler today"); };
+  const auto device = bring(script);
+  Loaded loaded(convolutions());
+  const Tensors inputs = {noise({1, 8, 16, 16}, 1)};
+  const auto session = must(loaded->make_session(must(loaded->make_plan(on(kName))), 0));
+  bind_all(*session, inputs);
+  must(session->run());
+  expect_close(outputs(*session, 1), Plain(runtime(), loaded.bytes()).run(inputs));
+  EXPECT_EQ(units_on(*session, "null"), 0u);
+  EXPECT_EQ(report(*session)["device"]["problem"], "no compiler today");
+}
+
+TEST_F(OnNull, AWrongAnswerGoesThrough) {
+  // Nothing here could know; the test is that the answers are the device's own.
+  Script script;
+  script.fault = [](uint64_t) { return Fault::kLies; };
+  const auto device = bring(script);
+  Loaded loaded(convolutions());
+  const Tensors inputs = {noise({1, 8, 16, 16}, 1)};
+  const auto session = must(loaded->make_session(must(loaded->make_plan(on(kName))), 0));
+  bind_all(*session, inputs);
+  must(session->run());
+  EXPECT_NE(outputs(*session, 1), Plain(runtime(), loaded.bytes()).run(inputs));
+}
+
+// Two arms of which one is the device's: both are on their way at the same time.
+TEST_F(OnNull, DeviceAndCpuWorkAtTheSameTime) {
+  schedule::testing::Model m;
+  m.input("x", kFloat, {64, 64}).output("y", kFloat, {64, 64});
+  m.node("Erf", {"x"}, {"a"}).node("Softmax", {"x"}, {"b"}).node("Softmax", {"b"}, {"b2"}).node("Max", {"a", "b2"}, {"y"});
+  Script script;
+  script.refused = {"Softmax", "Max"};
+  script.delay = std::chrono::milliseconds(50);
+  const auto device = bring(script);
+  Loaded loaded(m.bytes());
+  const Tensors inputs = {noise({64, 64}, 1)};
+  const auto plan = must(loaded->make_plan(on(kName, Units::kNodes)));
+  for (const int threads : {0, 1}) {
+    const auto session = must(loaded->make_session(plan, threads));
+    bind_all(*session, inputs);
+    for (int i = 0; i < 3; ++i) must(session->run());
+    expect_close(outputs(*session, 1), Plain(runtime(), loaded.bytes()).run(inputs));
+    int64_t device_start = 0;
+    int64_t device_end = 0;
+    int64_t cpu_end = 0;
+    for (const auto& unit : session->last_run()) {
+      const bool softmax = loaded->make_plan(on(kName, Units::kNodes)) && unit.device == 0 && unit.end_ns < 40'000'000;
+      if (unit.device == 1) {
+        device_start = unit.start_ns;
+        device_end = unit.end_ns;
+      } else if (softmax) {
+        cpu_end = std::max(cpu_end, unit.end_ns);
+      }
+    }
+    EXPECT_GE(device_end - device_start, 50'000'000);
+    EXPECT_GT(cpu_end, 0) << "both softmaxes were over before the device was";
+  }
+}
+
+TEST_F(OnNull, OtherShapesThanThePlansAreTheCpus) {
+  const auto device = bring({});
+  Loaded loaded(attention());
+  PlanRequest request = on(kName);
+  request.shapes = {{"x", {2, 24, 32}}};
+  const auto session = must(loaded->make_session(must(loaded->make_plan(request)), 0));
+  Plain plain(runtime(), loaded.bytes());
+  for (const auto& [length, there] : {std::pair{int64_t{24}, true}, {int64_t{7}, false}, {int64_t{24}, true}}) {
+    const Tensors inputs = {noise({2, length, 32}, 3)};
+    bind_all(*session, inputs);
+    for (int i = 0; i < 2; ++i) {
+      must(session->run());
+      expect_close(outputs(*session, 1), plain.run(inputs));
+      EXPECT_EQ(units_on(*session, "null") > 0, there) << length;
+    }
+  }
+}
+
+TEST_F(OnNull, CancellingARunWaitsForTheDevice) {
+  Script script;
+  script.refused = {"MaxPool"};
+  script.delay = std::chrono::milliseconds(30);
+  const auto device = bring(script);
+  Loaded loaded(convolutions());
+  const Tensors inputs = {noise({1, 8, 16, 16}, 1)};
+  const auto session = must(loaded->make_session(must(loaded->make_plan(on(kName))), 0));
+  bind_all(*session, inputs);
+  must(session->run());
+  for (int i = 0; i < 5; ++i) {
+    std::thread other([&] {
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+      session->cancel();
+    });
+    const Status status = session->run();
+    other.join();
+    ASSERT_FALSE(status);
+    EXPECT_EQ(status.error().message, "the run was cancelled");
+    must(session->run());
+    expect_close(outputs(*session, 1), Plain(runtime(), loaded.bytes()).run(inputs));
+  }
+}
+
+TEST_F(OnNull, AThousandRunsWithFaultsAtRandomAreRight) {
+  std::atomic<uint32_t> state{12345};
+  Script script;
+  script.refused = {"MaxPool", "Softmax", "Add"};
+  script.fault = [&](uint64_t) {
+    const uint32_t next = state * 1664525u + 1013904223u;
+    state = next;
+    return (next >> 16) % 4 == 0 ? Fault::kFails : Fault::kNone;
+  };
+  const auto device = bring(script);
+  const std::vector<std::pair<std::string, Tensors>> models = {{convolutions(), {noise({1, 8, 16, 16}, 1)}}, {attention(), {noise({2, 24, 32}, 2)}}};
+  for (const auto& [model, inputs] : models) {
+    Loaded loaded(model);
+    const Tensors expected = Plain(runtime(), model).run(inputs);
+    for (const Units units : {Units::kBranches, Units::kNodes}) {
+      PlanRequest request = on(kName, units);
+      if (inputs[0].dims.size() == 3) request.shapes = {{"x", inputs[0].dims}};
+      const auto session = must(loaded->make_session(must(loaded->make_plan(request)), 0));
+      bind_all(*session, inputs);
+      for (int i = 0; i < 250; ++i) {
+        must(session->run());
+        ASSERT_NO_FATAL_FAILURE(expect_close(outputs(*session, 1), expected));
+      }
+      EXPECT_GT(report(*session)["device"]["fallbacks"], 20);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace plx::engine
