@@ -279,6 +279,13 @@ class Lowering {
     ints.insert(ints.begin(), count);
     launch(kernel, std::move(tensors), ints, std::move(numbers), {count, 1, 1}, once);
   }
+  // A work item for each vector of numbers.
+  void launch_vectors(const char* kernel, std::vector<int> tensors, int64_t count, Dims ints, std::vector<float> numbers = {}) {
+    ints.insert(ints.begin(), count);
+    launch_each(kernel, std::move(tensors), panels(count), std::move(ints), std::move(numbers));
+  }
+  // Work items that each go along a piece of a row.
+  int64_t pieces(const Loops& loops) const { return product(std::span(loops.dims).first(kAxes - 1)) * panels(loops.dims.back()); }
   static const char* by_size(int64_t bytes, const char* one, const char* two, const char* four, const char* eight) {
     const char* found = bytes == 1 ? one : bytes == 2 ? two : bytes == 4 ? four : bytes == 8 ? eight : nullptr;
     if (found == nullptr) refuse("has elements of ", bytes, " bytes");
@@ -293,7 +300,7 @@ class Lowering {
     ints.insert(ints.end(), loops.strides[0].begin(), loops.strides[0].end());
     ints.push_back(to_offset);
     ints.insert(ints.end(), loops.strides[1].begin(), loops.strides[1].end());
-    launch_each(by_size(size, "copy_1", "copy_2", "copy_4", "copy_8"), {from, to}, product(loops.dims), std::move(ints), {}, once);
+    launch_each(by_size(size, "copy_1", "copy_2", "copy_4", "copy_8"), {from, to}, pieces(loops), std::move(ints), {}, once);
   }
 
   // The one function of one number that reads this value, if nothing else does and it is of this part.
@@ -432,7 +439,7 @@ class Lowering {
   void function(const graph::Node& node, const Apply& apply) {
     const int from = tensor_of(node.inputs[0]);
     const int64_t count = elements(node.outputs[0]);
-    launch_each("unary", {from, make(node.outputs[0])}, count, {apply.function}, {apply.alpha, apply.beta});
+    launch_vectors("unary", {from, make(node.outputs[0])}, count, {apply.function}, {apply.alpha, apply.beta});
   }
 
   Loops loops_over(const graph::Node& node, std::initializer_list<size_t> inputs) const {
@@ -456,14 +463,14 @@ class Lowering {
     const int64_t a_count = product(a_dims);
     const int64_t b_count = product(b_dims);
     if ((a_count == count || a_count == 1) && (b_count == count || b_count == 1)) {
-      launch_each("binary", {a, b, out}, count, {function, a_count == count ? 1 : 0, b_count == count ? 1 : 0});
+      launch_vectors("binary", {a, b, out}, count, {function, a_count == count ? 1 : 0, b_count == count ? 1 : 0});
       return;
     }
     Loops loops{out_dims, {broadcast_strides(a_dims, out_dims), broadcast_strides(b_dims, out_dims)}};
     loops.collapse();
     Dims ints = sizes_and_strides(loops);
     ints.insert(ints.begin(), function);
-    launch_each("binary_broadcast", {a, b, out}, count, std::move(ints));
+    launch_each("binary_broadcast", {a, b, out}, pieces(loops), std::move(ints));
   }
 
   void arithmetic(const graph::Node& node) {
@@ -558,7 +565,7 @@ class Lowering {
     const Dims& made = dims(node.outputs[0]);
     const int in = tensor_of(node.inputs[0]);
     combine(0, in, dims(node.inputs[0]), tensor_of(node.inputs[1]), dims(node.inputs[1]), sum, made);
-    launch_each("unary", {sum, make(node.outputs[0])}, elements(node.outputs[0]), {node.op_type == "BiasGelu" ? kGelu : kFastGelu}, {0, 0});
+    launch_vectors("unary", {sum, make(node.outputs[0])}, elements(node.outputs[0]), {node.op_type == "BiasGelu" ? kGelu : kFastGelu}, {0, 0});
   }
 
   void softmax(const graph::Node& node) {
@@ -575,6 +582,11 @@ class Lowering {
       length = product(std::span(d).subspan(axis));
     }
     const int from = tensor_of(node.inputs[0]);
+    if (inner == 1) {
+      launch_each("softmax_rows", {from, make(node.outputs[0])}, elements(node.outputs[0]) / length,
+                  {length, node.op_type == "LogSoftmax" ? 1 : 0});
+      return;
+    }
     launch_each("softmax", {from, make(node.outputs[0])}, elements(node.outputs[0]) / length, {length, inner, node.op_type == "LogSoftmax" ? 1 : 0});
   }
 

@@ -22,7 +22,7 @@ namespace plx::device {
 
 // What the kernels are built for.
 struct Tuning {
-  int vector = 4;  // floats in a vector: 1, 4, 8 or 16
+  int vector = 4;  // floats in a vector: 4, 8 or 16
   int rows = 8;    // of a matrix product, by one work item
 };
 

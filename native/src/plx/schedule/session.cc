@@ -459,7 +459,9 @@ struct Session::Impl final : Executor::Work {
         for (const int s : *list) {
           const int root = slot(s).root;
           const auto& planned = compiled->planned_shape(root);
-          if (slot(root).unit < 0 || !slot(root).settled || lent_value[static_cast<size_t>(root)] || !planned) continue;
+          // What a region makes has the planned shape; what it reads may turn out to have another.
+          const bool known = list == &unit.outputs || slot(root).settled;
+          if (slot(root).unit < 0 || !known || lent_value[static_cast<size_t>(root)] || !planned) continue;
           const graph::Shape& shape = *planned;
           const uint64_t size = graph::tensor_bytes(shape.element, shape.dims).value_or(0);
           auto memory = compiled->device()->lend(size);

@@ -1,20 +1,20 @@
 // Every kernel of the OpenCL device, OpenCL C 1.2 without extensions. Arguments: buffers, then ints, then floats, as
 // lowering.cc gives them. Set when the program is built:
-//   VW    floats in a vector, 1, 4, 8 or 16: as wide as the device likes them
+//   VW    floats in a vector, 4, 8 or 16: as wide as the device likes them
 //   ROWS  rows of a matrix product that one work item makes
 
-#if VW == 1
-typedef float VF;
-#define VLOAD(offset, p) ((p)[offset])
-#elif VW == 4
+#if VW == 4
 typedef float4 VF;
-#define VLOAD(offset, p) vload4(offset, p)
+#define VLOAD vload4
+#define VSTORE vstore4
 #elif VW == 8
 typedef float8 VF;
-#define VLOAD(offset, p) vload8(offset, p)
+#define VLOAD vload8
+#define VSTORE vstore8
 #else
 typedef float16 VF;
-#define VLOAD(offset, p) vload16(offset, p)
+#define VLOAD vload16
+#define VSTORE vstore16
 #endif
 
 // ---- element by element ------------------------------------------------------------------------------------------------
@@ -55,10 +55,36 @@ float apply(int function, float x, float alpha, float beta) {
   }
 }
 
-__kernel void unary(__global const float* restrict in, __global float* restrict out, int count, int function, float alpha,
-                    float beta) {
+// A vector at once; what is rare goes number by number.
+VF apply_all(int function, VF x, float alpha, float beta) {
+  switch (function) {
+    case 0: return x;
+    case 1: return select(fmax(x, (VF)(0.0f)), x, isnan(x));
+    case 2: return 1.0f / (1.0f + exp(-x));
+    case 3: return tanh(x);
+    case 4: return select(alpha * x, x, x >= 0.0f);
+    case 6: return select(select(x, (VF)(beta), x > beta), (VF)(alpha), x < alpha);
+    case 7: return 0.5f * x * (1.0f + erf(x * 0.70710678118654752f));
+    case 9: return x / (1.0f + exp(-alpha * x));
+    default: break;
+  }
+  float lanes[VW];
+  VSTORE(x, 0, lanes);
+  for (int i = 0; i < VW; ++i) lanes[i] = apply(function, lanes[i], alpha, beta);
+  return VLOAD(0, lanes);
+}
+
+// A work item for VW numbers.
+__kernel void unary(__global const float* restrict in, __global float* restrict out, int items, int count, int function,
+                    float alpha, float beta) {
   const int i = get_global_id(0);
-  if (i < count) out[i] = apply(function, in[i], alpha, beta);
+  if (i >= items) return;
+  const int left = count - i * VW;
+  if (left >= VW) {
+    VSTORE(apply_all(function, VLOAD(i, in), alpha, beta), i, out);
+    return;
+  }
+  for (int lane = 0; lane < left; ++lane) out[i * VW + lane] = apply(function, in[i * VW + lane], alpha, beta);
 }
 
 float combine(int function, float a, float b) {
@@ -74,11 +100,34 @@ float combine(int function, float a, float b) {
   }
 }
 
-// Both as large as the output, or one number.
-__kernel void binary(__global const float* a, __global const float* b, __global float* out, int count, int function, int a_step,
-                     int b_step) {
+VF combine_all(int function, VF a, VF b) {
+  switch (function) {
+    case 0: return a + b;
+    case 1: return a - b;
+    case 2: return a * b;
+    case 3: return a / b;
+    default: break;
+  }
+  float left[VW], right[VW];
+  VSTORE(a, 0, left);
+  VSTORE(b, 0, right);
+  for (int i = 0; i < VW; ++i) left[i] = combine(function, left[i], right[i]);
+  return VLOAD(0, left);
+}
+
+// Both as large as the output, or one number (step 0). A work item for VW numbers.
+__kernel void binary(__global const float* a, __global const float* b, __global float* out, int items, int count, int function,
+                     int a_step, int b_step) {
   const int i = get_global_id(0);
-  if (i < count) out[i] = combine(function, a[i * a_step], b[i * b_step]);
+  if (i >= items) return;
+  const int left = count - i * VW;
+  if (left >= VW) {
+    const VF x = a_step ? VLOAD(i, a) : (VF)(a[0]);
+    const VF y = b_step ? VLOAD(i, b) : (VF)(b[0]);
+    VSTORE(combine_all(function, x, y), i, out);
+    return;
+  }
+  for (int k = i * VW; k < count; ++k) out[k] = combine(function, a[k * a_step], b[k * b_step]);
 }
 
 // Where item i of a tensor of these sizes, the last one fastest, lies at these strides.
@@ -87,13 +136,31 @@ __kernel void binary(__global const float* a, __global const float* b, __global 
    (i) / ((n5) * (n4) * (n3)) % (n2) * (s2) + (i) / ((n5) * (n4) * (n3) * (n2)) % (n1) * (s1) +                             \
    (i) / ((n5) * (n4) * (n3) * (n2) * (n1)) * (s0))
 
-__kernel void binary_broadcast(__global const float* a, __global const float* b, __global float* out, int count, int function,
+// The same without the last axis, for work items that go along it.
+#define PLACE_OF_ROW(r, n1, n2, n3, n4, s0, s1, s2, s3, s4)                                                                 \
+  ((r) % (n4) * (s4) + (r) / (n4) % (n3) * (s3) + (r) / ((n4) * (n3)) % (n2) * (s2) +                                       \
+   (r) / ((n4) * (n3) * (n2)) % (n1) * (s1) + (r) / ((n4) * (n3) * (n2) * (n1)) * (s0))
+
+// A work item for up to VW numbers of a row.
+__kernel void binary_broadcast(__global const float* a, __global const float* b, __global float* out, int items, int function,
                                int n1, int n2, int n3, int n4, int n5, int a0, int a1, int a2, int a3, int a4, int a5, int b0,
                                int b1, int b2, int b3, int b4, int b5) {
   const int i = get_global_id(0);
-  if (i >= count) return;
-  out[i] = combine(function, a[PLACE(i, n1, n2, n3, n4, n5, a0, a1, a2, a3, a4, a5)],
-                   b[PLACE(i, n1, n2, n3, n4, n5, b0, b1, b2, b3, b4, b5)]);
+  if (i >= items) return;
+  const int pieces = (n5 + VW - 1) / VW;
+  const int row = i / pieces;
+  const int first = i % pieces * VW;
+  __global const float* p = a + PLACE_OF_ROW(row, n1, n2, n3, n4, a0, a1, a2, a3, a4) + first * a5;
+  __global const float* q = b + PLACE_OF_ROW(row, n1, n2, n3, n4, b0, b1, b2, b3, b4) + first * b5;
+  __global float* o = out + (size_t)row * n5 + first;
+  const int count = min(VW, n5 - first);
+  if (count == VW && (a5 == 0 || a5 == 1) && (b5 == 0 || b5 == 1)) {
+    const VF x = a5 ? VLOAD(0, p) : (VF)(p[0]);
+    const VF y = b5 ? VLOAD(0, q) : (VF)(q[0]);
+    VSTORE(combine_all(function, x, y), 0, o);
+    return;
+  }
+  for (int k = 0; k < count; ++k) o[k] = combine(function, p[k * a5], q[k * b5]);
 }
 
 // 0 equal, 1 greater, 2 less, 3 greater or equal, 4 less or equal
@@ -166,13 +233,23 @@ CAST_BOOL(cast_long_bool, long)
 
 // ---- data movement -----------------------------------------------------------------------------------------------------
 
+// A work item for up to VW elements of a row.
 #define COPY(NAME, T)                                                                                                       \
-  __kernel void NAME(__global const T* in, __global T* out, int count, int n1, int n2, int n3, int n4, int n5, int from,      \
+  __kernel void NAME(__global const T* in, __global T* out, int items, int n1, int n2, int n3, int n4, int n5, int from,      \
                      int i0, int i1, int i2, int i3, int i4, int i5, int to, int o0, int o1, int o2, int o3, int o4, int o5) { \
     const int i = get_global_id(0);                                                                                         \
-    if (i >= count) return;                                                                                                 \
-    out[to + PLACE(i, n1, n2, n3, n4, n5, o0, o1, o2, o3, o4, o5)] =                                                        \
-        in[from + PLACE(i, n1, n2, n3, n4, n5, i0, i1, i2, i3, i4, i5)];                                                    \
+    if (i >= items) return;                                                                                                 \
+    const int pieces = (n5 + VW - 1) / VW;                                                                                  \
+    const int row = i / pieces;                                                                                             \
+    const int first = i % pieces * VW;                                                                                      \
+    __global const T* p = in + from + PLACE_OF_ROW(row, n1, n2, n3, n4, i0, i1, i2, i3, i4) + first * i5;                   \
+    __global T* q = out + to + PLACE_OF_ROW(row, n1, n2, n3, n4, o0, o1, o2, o3, o4) + first * o5;                          \
+    const int count = min(VW, n5 - first);                                                                                  \
+    if (count == VW && i5 == 1 && o5 == 1) {                                                                                \
+      for (int k = 0; k < VW; ++k) q[k] = p[k];                                                                             \
+      return;                                                                                                               \
+    }                                                                                                                       \
+    for (int k = 0; k < count; ++k) q[k * o5] = p[k * i5];                                                                  \
   }
 COPY(copy_1, uchar)
 COPY(copy_2, ushort)
@@ -252,6 +329,45 @@ __kernel void softmax(__global const float* restrict in, __global float* restric
     const float scale = 1.0f / sum;
     for (int k = 0; k < length; ++k) q[(size_t)k * inner] *= scale;
   }
+}
+
+// The same along the last axis.
+__kernel void softmax_rows(__global const float* restrict in, __global float* restrict out, int rows, int length, int ln) {
+  const int i = get_global_id(0);
+  if (i >= rows) return;
+  __global const float* p = in + (size_t)i * length;
+  __global float* q = out + (size_t)i * length;
+  const int vectors = length / VW;
+  float most = p[0];
+  for (int k = vectors * VW; k < length; ++k) most = fmax(most, p[k]);
+  float lanes[VW];
+  if (vectors != 0) {
+    VF all = VLOAD(0, p);
+    for (int k = 1; k < vectors; ++k) all = fmax(all, VLOAD(k, p));
+    VSTORE(all, 0, lanes);
+    for (int k = 0; k < VW; ++k) most = fmax(most, lanes[k]);
+  }
+  VF sums = (VF)(0.0f);
+  for (int k = 0; k < vectors; ++k) {
+    const VF e = exp(VLOAD(k, p) - most);
+    sums += e;
+    VSTORE(e, k, q);
+  }
+  VSTORE(sums, 0, lanes);
+  float sum = 0;
+  for (int k = 0; k < VW; ++k) sum += lanes[k];
+  for (int k = vectors * VW; k < length; ++k) {
+    q[k] = exp(p[k] - most);
+    sum += q[k];
+  }
+  if (ln) {
+    const float all = log(sum);
+    for (int k = 0; k < length; ++k) q[k] = p[k] - most - all;
+    return;
+  }
+  const float scale = 1.0f / sum;
+  for (int k = 0; k < vectors; ++k) VSTORE(VLOAD(k, q) * scale, k, q);
+  for (int k = vectors * VW; k < length; ++k) q[k] *= scale;
 }
 
 // rms: without taking the mean away. has_bias: bias is read.
@@ -402,6 +518,19 @@ __kernel void pack_image(__global const float* restrict in, __global float* rest
   int column = panel * VW;
   int x = column % out_width;
   int y = column / out_width;
+  // Most panels are pieces of one row, inside the image.
+  if (sw == 1 && x + VW <= out_width) {
+    const int yy = y * sh + dy;
+    const int xx = x + dx;
+    if (yy < 0 || yy >= height) {
+      VSTORE((VF)(0.0f), 0, q);
+      return;
+    }
+    if (xx >= 0 && xx + VW <= width) {
+      VSTORE(VLOAD(0, p + yy * width + xx), 0, q);
+      return;
+    }
+  }
   for (int lane = 0; lane < VW; ++lane, ++column) {
     const int yy = y * sh + dy;
     const int xx = x * sw + dx;
@@ -440,21 +569,17 @@ __kernel void multiply(__global const float* restrict left, __global const float
   const int bias_row = b % left_batch * (left_inner != 0 ? rows : 0);
   for (int r = 0; r < ROWS && row + r < rows; ++r) {
     __global float* o = out + ((size_t)b * rows + row + r) * columns + panel * VW;
+    VF v = sum[r] * scale;
+    if (bias_kind == 1) v += bias[bias_row + row + r];
+    if (used == VW) {
+      if (bias_kind == 2) v += VLOAD(panel, bias);
+      VSTORE(apply_all(function, v, alpha, beta), 0, o);
+      continue;
+    }
     float values[VW];
-#if VW == 1
-    values[0] = sum[r];
-#elif VW == 4
-    vstore4(sum[r], 0, values);
-#elif VW == 8
-    vstore8(sum[r], 0, values);
-#else
-    vstore16(sum[r], 0, values);
-#endif
+    VSTORE(v, 0, values);
     for (int lane = 0; lane < used; ++lane) {
-      float v = values[lane] * scale;
-      if (bias_kind == 1) v += bias[bias_row + row + r];
-      if (bias_kind == 2) v += bias[panel * VW + lane];
-      o[lane] = apply(function, v, alpha, beta);
+      o[lane] = apply(function, values[lane] + (bias_kind == 2 ? bias[panel * VW + lane] : 0.0f), alpha, beta);
     }
   }
 }

@@ -25,7 +25,7 @@ class MemoryBudgetTest {
             expected = run(session, 4);
             unlimited = session.report().budget().highWaterBytes();
             assertEquals(0, session.report().budget().limitBytes());
-            outside = (192 << 10) + 1536L * session.plan().units().size();
+            outside = (224 << 10) + 1792L * session.plan().units().size();
         }
     }
 
