@@ -127,6 +127,26 @@ class CommandsTest {
     // ---- compare -----------------------------------------------------------------------------------------------
 
     @Test
+    void compareOnADeviceSaysWhatRanThere() throws IOException {
+        Path json = folder.resolve("device.json");
+        Plx plx = Plx.run("compare", diamond(), "--shape", "x=3x4", "--device", "opencl", "--offload", "all", "--units",
+                "branches", "--runs", 0, "--json", json);
+        assertEquals(0, plx.status(), plx::toString);
+        assertTrue(plx.out().contains("Judged by tolerance") && plx.out().contains("on opencl ("), plx::toString);
+        JsonObject there = JsonParser.parseString(Files.readString(json)).getAsJsonObject().getAsJsonArray("cuts").get(0)
+                .getAsJsonObject().getAsJsonObject("device");
+        assertTrue(there.get("nodes").getAsInt() > 0, there::toString);
+        assertEquals(0, there.get("fallbacks").getAsInt(), there::toString);
+
+        Plx missing = Plx.run("compare", diamond(), "--device", "opencl:99", "--units", "nodes");
+        assertEquals(2, missing.status(), missing::toString);
+        assertTrue(missing.err().contains("device 99"), missing::toString);
+        Plx odd = Plx.run("run", diamond(), "--offload", "some");
+        assertEquals(2, odd.status(), odd::toString);
+        assertTrue(odd.err().contains("auto, all, none"), odd::toString);
+    }
+
+    @Test
     void aMixedPlanTellsWhatWasMeasured() throws IOException {
         Plx plx = Plx.run("plan", diamond(), "--units", "mixed", "--shape", "x=3x4");
         assertEquals(0, plx.status(), plx::toString);
