@@ -1,6 +1,7 @@
 package dev.parallax.cli;
 
 import dev.parallax.DataflowPolicy;
+import dev.parallax.Engine;
 import dev.parallax.MemoryBudget;
 import dev.parallax.ModelOptions;
 import dev.parallax.Offload;
@@ -53,12 +54,12 @@ final class ModelArguments extends ModelInput {
             description = "Whose delegate regions to look for: none (default); opencl, or opencl:1 for the second one of "
                     + "doctor's list, where they then run; gpu, or a JSON file that declares a device, which need not be "
                     + "there: then they are the CPU's.")
-    String device;
+    String device = "none";
 
     @Option(names = "--offload", paramLabel = "WHICH", defaultValue = "auto", converter = OffloadConverter.class,
             description = "Which of them run on the device: auto, those that are predicted to be faster there (default); "
                     + "all; none.")
-    Offload offload;
+    Offload offload = Offload.AUTO;
 
     @Option(names = "--trace", paramLabel = "FILE",
             description = "Write when the units of the last run ran, and where, as Chrome trace events (for Perfetto).")
@@ -67,6 +68,12 @@ final class ModelArguments extends ModelInput {
     @Override
     ModelOptions.Builder options() {
         return super.options().cacheFolder(cache).prepack(prepack);
+    }
+
+    @Override
+    Engine engine() {
+        profile();  // a wrong one is told before anything is loaded
+        return super.engine();
     }
 
     @Override

@@ -61,7 +61,7 @@ class MainTest {
             compare m.onnx --atol NaN;            --atol NaN is no tolerance
             compare m.onnx --runs -1;             --runs -1 is negative
             plan m.onnx --rule none;              --rule none is not one of paper, relaxed
-            plan m.onnx --device none.json;       neither none nor gpu
+            plan m.onnx --device none.json;       neither none, opencl nor gpu
             demo --threads -2;                    --threads -2 is negative
             doctor --json /none/x.json;           there is no folder /none
             test native;                          ./plx test native
