@@ -239,7 +239,7 @@ Result<ort::Session> CompiledPlan::make_session(const ort::SessionSpec& spec, in
     return ort::make_session(subject_->runtime, spec);
   }
   const std::string what = (subject_->as_given ? "the model as given" : "unit " + digest_of(*subject_->graph, u)) + ", " +
-                           ort::describe(*subject_->settings);
+                           ort::describe(*subject_->settings) + (spec.level == ORT_DISABLE_ALL ? "" : ", optimised");
   return subject_->cache->session(subject_->runtime, what, spec);
 }
 

@@ -174,8 +174,8 @@ struct Session::Impl final : Executor::Work {
     const partition::Plan& plan = compiled->plan();
     if (auto s = schedule::validate(plan, wanted); !s) return s;
     std::vector<std::pair<int, Width>> units;
-    schedule = wanted;
-    for (ScheduleEntry& entry : schedule.entries) {
+    Schedule placed = wanted;
+    for (ScheduleEntry& entry : placed.entries) {
       const int unit = static_cast<int>(entry.unit);
       if (entry.device != 0) {
         const CompiledPlan::Region& region = compiled->region(unit);
@@ -195,8 +195,9 @@ struct Session::Impl final : Executor::Work {
       entrance = way_in.take();
     }
 
-    auto made_steps = make_steps(*compiled, schedule, workers);
+    auto made_steps = make_steps(*compiled, placed, workers);
     if (!made_steps) return made_steps.error();
+    schedule = std::move(placed);
     const size_t slots = compiled->slots().size();
     current.assign(slots, nullptr);
     address.assign(slots, nullptr);
@@ -231,7 +232,7 @@ struct Session::Impl final : Executor::Work {
       step.preset.resize(unit.outputs.size());
     }
     make_spare();
-    if (auto s = lend(); !s) return s;
+    lend();
     tenants.emplace(*compiled, order, *executor, lent_to);
     active = nullptr;
     shapes_changed = true;
@@ -443,13 +444,32 @@ struct Session::Impl final : Executor::Work {
   }
 
   // ---- devices ----
-  // What crosses lies in memory that the device lends, if the device makes it or reads it and a unit makes it.
-  Status lend() {
-    lent.clear();
+  // What crosses lies in memory that the device lends, if the device makes it or reads it and a unit makes it. If there is
+  // none to be had, the CPU runs everything.
+  void lend() {
+    uint64_t bytes = 0;
+    take_back();
+    if (Status lending = try_to_lend(bytes); !lending) {
+      bytes = 0;
+      take_back();
+      device_problem = lending.error().message;
+    }
+    if (budget->limited()) {
+      budget->give(lent_bytes);
+      budget->set_aside(bytes);
+      outside += bytes - lent_bytes;
+    }
+    lent_bytes = bytes;
+  }
+
+  void take_back() {
     lent_value.clear();
     lent_value.resize(compiled->slots().size());
     lent_to.assign(compiled->slots().size(), 0);
-    uint64_t bytes = 0;
+    lent.clear();
+  }
+
+  Status try_to_lend(uint64_t& bytes) {
     for (size_t i = 0; i < steps.size(); ++i) {
       if (steps[i].region == nullptr) continue;
       const auto& unit = compiled->units()[static_cast<size_t>(steps[i].index)];
@@ -476,12 +496,6 @@ struct Session::Impl final : Executor::Work {
       }
       bytes += steps[i].region->program->device_bytes();
     }
-    if (budget->limited()) {
-      budget->give(lent_bytes);
-      budget->set_aside(bytes);
-      outside += bytes - lent_bytes;
-    }
-    lent_bytes = bytes;
     return {};
   }
 
@@ -535,7 +549,7 @@ struct Session::Impl final : Executor::Work {
       if (any_bound) {
         if (const Output* output = bound_output(s)) place = output->bound.get();
       }
-      if (place == nullptr) return fail(Code::kInternal, "an output of a region has no place");
+      if (place == nullptr) return fail(Code::kRunFailed, "the device has lent no memory for what it would make: ", device_problem);
       void* data = nullptr;
       if (auto status = address_of(place, &data); !status) return status;
       step.device_outputs[i] = static_cast<std::byte*>(data);

@@ -78,8 +78,16 @@ final class ModelArguments extends ModelInput {
 
     @Override
     PlanOptions.Builder plan(Units units, List<Shapes.Resolved> resolved) {
-        // The whole graph is one unit of the CPU's.
-        return super.plan(units, resolved).device(units == Units.WHOLE && onDevice() ? "" : profile()).offload(offload);
+        if (units == Units.WHOLE && onDevice()) {
+            throw new BadInputException("--units whole is one unit of the CPU's; with --device " + device
+                    + " give --units branches, layers or nodes");
+        }
+        return super.plan(units, resolved).device(profile()).offload(offload);
+    }
+
+    /** The same without a device. */
+    PlanOptions.Builder cpuPlan(Units units, List<Shapes.Resolved> resolved) {
+        return super.plan(units, resolved);
     }
 
     /** Whether regions run on a device. */

@@ -81,9 +81,9 @@ final class PlanCommand implements Callable<Integer> {
                     out.println("Input " + r.input() + ": not given, so " + String.join(", ", r.chosen()));
                 }
             }
-            Plan given = loaded.plan(options(Units.WHOLE, resolved).device("").build());
-            Plan optimised = loaded.plan(options(Units.BRANCHES, resolved).device("").build());
-            Plan cut = loaded.plan(options(units, resolved).build());
+            Plan given = loaded.plan(options(model.cpuPlan(Units.WHOLE, resolved)));
+            Plan optimised = loaded.plan(options(model.cpuPlan(Units.BRANCHES, resolved)));
+            Plan cut = loaded.plan(options(model.plan(units, resolved)));
             Text.Table table = new Text.Table(model.name(), ">nodes", ">branches", ">layers", ">parallel layers",
                     ">most branches");
             row(table, "as given", given);
@@ -118,8 +118,8 @@ final class PlanCommand implements Callable<Integer> {
         return Inputs.parseShapes(model.shapes);
     }
 
-    private PlanOptions.Builder options(Units cut, List<Shapes.Resolved> resolved) {
-        return model.plan(cut, resolved).rule(rule).beta(beta).minNodes(minNodes);
+    private PlanOptions options(PlanOptions.Builder cut) {
+        return cut.rule(rule).beta(beta).minNodes(minNodes).build();
     }
 
     private static void row(Text.Table table, String name, Plan plan) {

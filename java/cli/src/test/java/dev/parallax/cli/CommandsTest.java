@@ -141,6 +141,9 @@ class CommandsTest {
         Plx missing = Plx.run("compare", diamond(), "--device", "opencl:99", "--units", "nodes");
         assertEquals(2, missing.status(), missing::toString);
         assertTrue(missing.err().contains("device 99"), missing::toString);
+        Plx whole = Plx.run("run", diamond(), "--device", "opencl", "--units", "whole");
+        assertEquals(2, whole.status(), whole::toString);
+        assertTrue(whole.err().contains("--units branches"), whole::toString);
         Plx odd = Plx.run("run", diamond(), "--offload", "some");
         assertEquals(2, odd.status(), odd::toString);
         assertTrue(odd.err().contains("auto, all, none"), odd::toString);
