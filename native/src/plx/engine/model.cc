@@ -345,7 +345,10 @@ Result<std::shared_ptr<PlanHandle>> Model::make_plan(const PlanRequest& request)
     profile.operators.clear();
     std::set<std::string> taken;
     for (size_t node = 0; node < graph.nodes.size(); ++node) {
-      refusals.push_back(handle->device->refuses(graph, shapes, static_cast<graph::NodeId>(node)));
+      // Of such a device it need not be measured: ONNX Runtime's kernels were there first.
+      const bool slower = handle->device->info().is_cpu && !request.options.offload_all;
+      refusals.push_back(slower ? "the device is this machine's CPU, which is faster by itself (offload all takes it all the same)"
+                                : handle->device->refuses(graph, shapes, static_cast<graph::NodeId>(node)));
       const graph::Node& n = graph.nodes[node];
       if (refusals.back().empty()) taken.insert(n.domain.empty() ? n.op_type : n.domain + ":" + n.op_type);
     }

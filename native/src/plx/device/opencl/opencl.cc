@@ -66,6 +66,7 @@ Info describe(const Api& api, cl_device_id device) {
   info.name = text_of(api, device, CL_DEVICE_NAME);
   info.driver = text_of(api, device, CL_DEVICE_VERSION) + ", " + text_of(api, device, CL_DRIVER_VERSION);
   info.shares_memory = number_of<cl_bool>(api, device, CL_DEVICE_HOST_UNIFIED_MEMORY) == CL_TRUE;
+  info.is_cpu = (number_of<cl_device_type>(api, device, CL_DEVICE_TYPE) & CL_DEVICE_TYPE_CPU) != 0;
   info.work_group = number_of<size_t>(api, device, CL_DEVICE_MAX_WORK_GROUP_SIZE);
   info.local_bytes = number_of<cl_ulong>(api, device, CL_DEVICE_LOCAL_MEM_SIZE);
   info.memory_bytes = number_of<cl_ulong>(api, device, CL_DEVICE_GLOBAL_MEM_SIZE);
@@ -123,8 +124,6 @@ class ClDevice final : public Device, public std::enable_shared_from_this<ClDevi
   }
 
   Status start() {
-    const auto type = number_of<cl_device_type>(api, found_.device, CL_DEVICE_TYPE);
-    on_cpu = (type & CL_DEVICE_TYPE_CPU) != 0;
     auto preferred = number_of<cl_uint>(api, found_.device, CL_DEVICE_PREFERRED_VECTOR_WIDTH_FLOAT, 4);
     if (options.vector != 0) preferred = static_cast<cl_uint>(options.vector);
     tuning.vector = preferred >= 16 ? 16 : preferred >= 8 ? 8 : 4;
@@ -201,7 +200,6 @@ class ClDevice final : public Device, public std::enable_shared_from_this<ClDevi
   const Options options;
   Tuning tuning;
   uint64_t alignment = 64;
-  bool on_cpu = false;
   Context context;
   Queue queue;
   Module module;
@@ -469,7 +467,7 @@ class ClProgram final : public Program {
     const bool product = launch.items[1] != 1 || launch.items[2] != 1;
     const auto most = static_cast<size_t>(device_->info().work_group);
     if (!product) ready.group[0] = std::min(kLinearGroup, most);
-    else if (!device_->on_cpu) {
+    else if (!device_->info().is_cpu) {
       ready.group[0] = std::min<size_t>(8, most);
       ready.group[1] = std::min<size_t>(8, most / ready.group[0]);
     }
