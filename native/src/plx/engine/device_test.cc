@@ -1,6 +1,7 @@
 // Plans with a device that is there: regions run on it, beside the CPU, and come back when it fails.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cmath>
 #include <cstring>
@@ -172,7 +173,7 @@ TEST_F(OnNull, DeviceAndCpuWorkAtTheSameTime) {
   m.node("Erf", {"x"}, {"a"}).node("Softmax", {"x"}, {"b"}).node("Softmax", {"b"}, {"b2"}).node("Max", {"a", "b2"}, {"y"});
   Script script;
   script.refused = {"Softmax", "Max"};
-  script.delay = std::chrono::milliseconds(50);
+  script.delay = std::chrono::milliseconds(200);  // so that the CPU begins meanwhile, however busy the machine is
   const auto device = bring(script);
   Loaded loaded(m.bytes());
   const Tensors inputs = {noise({64, 64}, 1)};
@@ -182,20 +183,13 @@ TEST_F(OnNull, DeviceAndCpuWorkAtTheSameTime) {
     bind_all(*session, inputs);
     for (int i = 0; i < 3; ++i) must(session->run());
     expect_close(outputs(*session, 1), Plain(runtime(), loaded.bytes()).run(inputs));
-    int64_t device_start = 0;
-    int64_t device_end = 0;
-    int64_t cpu_end = 0;
-    for (const auto& unit : session->last_run()) {
-      const bool softmax = loaded->make_plan(on(kName, Units::kNodes)) && unit.device == 0 && unit.end_ns < 40'000'000;
-      if (unit.device == 1) {
-        device_start = unit.start_ns;
-        device_end = unit.end_ns;
-      } else if (softmax) {
-        cpu_end = std::max(cpu_end, unit.end_ns);
-      }
-    }
-    EXPECT_GE(device_end - device_start, 50'000'000);
-    EXPECT_GT(cpu_end, 0) << "both softmaxes were over before the device was";
+    const auto units = session->last_run();
+    const auto there = std::find_if(units.begin(), units.end(), [](const auto& unit) { return unit.device == 1; });
+    ASSERT_NE(there, units.end());
+    // Within the device's time: one after the other they would not meet.
+    EXPECT_TRUE(std::any_of(units.begin(), units.end(), [&](const auto& unit) {
+      return unit.device == 0 && unit.start_ns < there->end_ns && unit.end_ns > there->start_ns;
+    }));
   }
 }
 
