@@ -3,11 +3,10 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cmath>
-#include <cstring>
 #include <thread>
 
 #include "plx/device/null/null.h"
+#include "plx/engine/device_testing.h"
 #include "plx/engine/devices.h"
 #include "plx/schedule/models_testing.h"
 #include "plx/schedule/session_testing.h"
@@ -16,41 +15,13 @@ namespace plx::engine {
 namespace {
 
 using namespace schedule::testing;
+using namespace testing;
 using device::null::Fault;
 using device::null::Script;
 using ort::testing::noise;
 using ort::testing::Plain;
 using ort::testing::runtime;
 using schedule::Session;
-
-PlanRequest on(const std::string& device, Units units = Units::kBranches) {
-  PlanRequest request;
-  request.device = device;
-  request.options.units = units;
-  request.options.offload_all = true;
-  return request;
-}
-
-void expect_close(const Tensors& made, const Tensors& expected) {
-  ASSERT_EQ(made.size(), expected.size());
-  for (size_t i = 0; i < made.size(); ++i) {
-    ASSERT_EQ(made[i].dims, expected[i].dims);
-    for (size_t at = 0; at + 4 <= made[i].bytes.size(); at += 4) {
-      float a = 0;
-      float b = 0;
-      std::memcpy(&a, made[i].bytes.data() + at, 4);
-      std::memcpy(&b, expected[i].bytes.data() + at, 4);
-      ASSERT_LE(std::abs(a - b), 1e-4 + 1e-3 * std::abs(b)) << "output " << i << ", element " << at / 4;
-    }
-  }
-}
-
-size_t units_on(const Session& session, const std::string& device) {
-  size_t count = 0;
-  const auto all = report(session);
-  for (const auto& unit : all["units"]) count += unit["device"] == device ? 1 : 0;
-  return count;
-}
 
 // The null device under a name of its own.
 class OnNull : public ::testing::Test {

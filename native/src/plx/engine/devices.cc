@@ -23,10 +23,6 @@ std::string cache_folder() {
   return "";
 }
 
-}  // namespace
-
-namespace {
-
 struct Registered {
   std::mutex mutex;
   std::map<std::string, std::weak_ptr<device::Device>> by_name;
