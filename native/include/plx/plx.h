@@ -322,6 +322,10 @@ typedef struct plx_session_options {
    * runs and units, at most every 50 ms. 0 < memory_margin < 1, 0.4 for example; 0 = no. PLX_UNSUPPORTED if the system does
    * not say what is free. */
   double memory_margin;
+  /* A session of the same plan and threads to take turns on the CPU with, or NULL. Of those beside one another no more
+   * units run at a time than one of them has threads, and the run that began first goes first, while the device works for
+   * others: for requests in a stream, each in a session of its own. It may be released before this one. */
+  plx_session* beside;
 } plx_session_options;
 
 typedef struct plx_run_info {

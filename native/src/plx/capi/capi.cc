@@ -545,7 +545,8 @@ plx_status* plx_session_create(plx_model* model, plx_plan* plan, const plx_sessi
     }
     const size_t shapes_kept = given->shapes_kept == 0 ? plx::schedule::kShapesKept : given->shapes_kept;
     auto session = model->model->make_session(*handle, given->threads, std::move(schedule), shapes_kept,
-                                              {.bytes = given->memory_budget_bytes, .margin = given->memory_margin});
+                                              {.bytes = given->memory_budget_bytes, .margin = given->memory_margin},
+                                              given->beside == nullptr ? nullptr : given->beside->session.get());
     if (!session) return session.error();
     *out_session = new plx_session{session.take()};
     return {};

@@ -164,6 +164,98 @@ TEST_F(OnNull, DeviceAndCpuWorkAtTheSameTime) {
   }
 }
 
+struct Interval {
+  int64_t start_ns = 0;
+  int64_t end_ns = 0;
+  bool meets(const Interval& other) const { return start_ns < other.end_ns && other.start_ns < end_ns; }
+};
+// Of the last run, by the system's clock: its units on the CPU, or on the device.
+std::vector<Interval> intervals(const Session& session, int device) {
+  std::vector<Interval> list;
+  const auto started = report(session)["started_ns"].get<int64_t>();
+  for (const auto& unit : session.last_run()) {
+    if (unit.device == device) list.push_back({started + unit.start_ns, started + unit.end_ns});
+  }
+  return list;
+}
+bool meet(const std::vector<Interval>& some, const std::vector<Interval>& others) {
+  return std::any_of(some.begin(), some.end(), [&](const Interval& one) {
+    return std::any_of(others.begin(), others.end(), [&](const Interval& other) { return one.meets(other); });
+  });
+}
+void at_once(Session& a, Session& b, int times) {
+  std::thread other([&] {
+    for (int i = 0; i < times; ++i) must(b.run());
+  });
+  for (int i = 0; i < times; ++i) must(a.run());
+  other.join();
+}
+
+// Requests in a stream: what waits for the device leaves the CPU to the others.
+TEST_F(OnNull, ARunsCpuPartGoesOnWhileTheDeviceWorksForTheOneBeside) {
+  schedule::testing::Model m;
+  m.input("x", kFloat, {64, 64}).output("y", kFloat, {64, 64});
+  m.node("Softmax", {"x"}, {"a"}).node("Erf", {"a"}, {"b"}).node("Softmax", {"b"}, {"y"});
+  Script script;
+  script.refused = {"Softmax"};
+  script.delay = std::chrono::milliseconds(200);
+  const auto device = bring(script);
+  Loaded loaded(m.bytes());
+  const Tensors inputs = {noise({64, 64}, 1)};
+  const Tensors expected = Plain(runtime(), loaded.bytes()).run(inputs);
+  const auto plan = must(loaded->make_plan(on(kName, Units::kNodes)));
+  const auto a = must(loaded->make_session(plan, 1));
+  const auto b = must(loaded->make_session(plan, 1, {}, 1, {}, a.get()));
+  for (Session* session : {a.get(), b.get()}) bind_all(*session, inputs);
+  at_once(*a, *b, 1);
+  for (Session* session : {a.get(), b.get()}) expect_close(outputs(*session, 1), expected);
+  EXPECT_TRUE(meet(intervals(*a, 0), intervals(*b, 1)) || meet(intervals(*b, 0), intervals(*a, 1)));
+}
+
+TEST_F(OnNull, SessionsBesideOneAnotherHaveTheThreadsOfOne) {
+  schedule::testing::Model m;
+  m.input("x", kFloat, {256, 256}).output("y", kFloat, {256, 256});
+  m.node("MatMul", {"x", "x"}, {"a"}).node("Softmax", {"a"}, {"b"}).node("MatMul", {"b", "x"}, {"c"}).node("Softmax", {"c"}, {"y"});
+  Loaded loaded(m.bytes());
+  const Tensors inputs = {noise({256, 256}, 1)};
+  PlanRequest request;
+  request.options.units = Units::kNodes;
+  const auto plan = must(loaded->make_plan(request));
+  bool met_alone = false;
+  for (const bool beside : {false, true}) {
+    const auto a = must(loaded->make_session(plan, 1));
+    const auto b = must(loaded->make_session(plan, 1, {}, 1, {}, beside ? a.get() : nullptr));
+    for (Session* session : {a.get(), b.get()}) bind_all(*session, inputs);
+    for (int i = 0; i < 100; ++i) {
+      at_once(*a, *b, 1);
+      const bool met = meet(intervals(*a, 0), intervals(*b, 0));
+      met_alone = met_alone || (met && !beside);
+      if (beside) {
+        ASSERT_FALSE(met) << "two units ran at a time on one thread";
+      }
+    }
+    EXPECT_EQ(outputs(*a, 1), outputs(*b, 1));
+  }
+  if (std::thread::hardware_concurrency() > 1) {
+    EXPECT_TRUE(met_alone) << "the test could not fail";
+  }
+}
+
+TEST_F(OnNull, OnlySessionsOfOnePlanAndThreadsTakeTurns) {
+  Loaded loaded(convolutions());
+  PlanRequest request;
+  request.options.units = Units::kNodes;
+  const auto nodes = must(loaded->make_plan(request));
+  request.options.units = Units::kBranches;
+  const auto branches = must(loaded->make_plan(request));
+  const auto a = must(loaded->make_session(nodes, 1));
+  for (const auto& [plan, threads] : {std::pair{branches, 1}, {nodes, 0}}) {
+    const auto refused = loaded->make_session(plan, threads, {}, 1, {}, a.get());
+    ASSERT_FALSE(refused);
+    EXPECT_NE(refused.error().message.find("of the same plan and number of threads only"), std::string::npos);
+  }
+}
+
 TEST_F(OnNull, OtherShapesThanThePlansAreTheCpus) {
   const auto device = bring({});
   Loaded loaded(attention());

@@ -15,6 +15,7 @@
 #include "plx/schedule/layout.h"
 #include "plx/schedule/steps.h"
 #include "plx/schedule/tenants.h"
+#include "plx/schedule/turns.h"
 #include "plx/schedule/views.h"
 
 namespace plx::schedule {
@@ -148,6 +149,7 @@ struct Session::Impl final : Executor::Work {
         shapes_kept(shapes_to_keep),
         runtime(compiled->subject().runtime),
         api(runtime->api()),
+        turns(std::make_shared<Turns>(workers)),
         budget(std::make_shared<memory::Budget>(limit.bytes == 0 ? memory::Budget::kNone : limit.bytes)),
         arena(std::make_unique<memory::Arena>("session", budget)) {
     if (limit.margin != 0) adaptive.emplace(budget, limit.margin, memory::FreeMemory(limit.root));
@@ -300,6 +302,8 @@ struct Session::Impl final : Executor::Work {
     for (size_t i = 0; i < owned.size(); ++i) uses_left[i].store(order.use_count[i], std::memory_order_relaxed);
     if (windows_of != active) open_windows();
 
+    taking = turns.use_count() > 1 ? turns.get() : nullptr;
+    if (taking != nullptr) turn_of_run = taking->begin();
     const int64_t start = now_ns();
     Status status;
     Executor& way = active->tight != nullptr ? *active->tight : *executor;
@@ -424,8 +428,9 @@ struct Session::Impl final : Executor::Work {
   }
 
   Status run_task(int index, int worker) override {
-    if (cancelled.load(std::memory_order_relaxed)) return was_cancelled();
     Step& step = steps[index];
+    const Turns::Turn turn(step.alias ? nullptr : taking, turn_of_run, step.width == Width::kWide ? workers : 1);
+    if (cancelled.load(std::memory_order_relaxed)) return was_cancelled();
     const int64_t start = now_ns();
     if (adaptive && !step.alias) {
       if (adaptive->look(start)) limit_moved.store(true, std::memory_order_relaxed);
@@ -582,6 +587,7 @@ struct Session::Impl final : Executor::Work {
         status = compiled->compile({{step.index, Width::kNarrow}});
         if (status) {
           step.session = compiled->session(step.index, Width::kNarrow);
+          const Turns::Turn turn(taking, turn_of_run, 1);
           status = run_step(step);
         }
       }
@@ -1198,10 +1204,9 @@ struct Session::Impl final : Executor::Work {
 
   std::vector<UnitRun> last_run() const {
     std::vector<UnitRun> list;
-    int64_t origin = INT64_MAX;
+    const int64_t origin = started_ns();
     for (size_t i = 0; i < steps.size(); ++i) {
       if (steps[i].alias) continue;
-      origin = std::min(origin, timings[i].start_ns);
       const bool on_device = steps[i].region != nullptr && steps[i].fell_back.empty();
       list.push_back({.unit = steps[i].index,
                       .device = on_device ? 1 : 0,
@@ -1220,6 +1225,15 @@ struct Session::Impl final : Executor::Work {
       run.end_ns -= origin;
     }
     return list;
+  }
+
+  // By the system's steady clock: when the last run's first unit started.
+  int64_t started_ns() const {
+    int64_t first = INT64_MAX;
+    for (size_t i = 0; i < steps.size(); ++i) {
+      if (!steps[i].alias) first = std::min(first, timings[i].start_ns);
+    }
+    return first == INT64_MAX ? 0 : first;
   }
 
   Status check_planned() const {
@@ -1337,6 +1351,7 @@ struct Session::Impl final : Executor::Work {
   const size_t shapes_kept;
   std::shared_ptr<ort::Runtime> runtime;
   const OrtApi& api;
+  std::shared_ptr<Turns> turns;  // shared with the sessions beside this one
   mutable std::mutex mutex;
   std::mutex cancel_mutex;  // held for a moment, never during a run: flag and run options change together
   std::atomic<bool> cancelled{false};
@@ -1347,6 +1362,8 @@ struct Session::Impl final : Executor::Work {
   std::vector<Step> steps;  // one for each of the order's
   std::unique_ptr<Executor> executor;
   Executor* running = nullptr;  // in the run in progress: that, or one with more barriers
+  Turns* taking = nullptr;      // in the run in progress: null if no session is beside this one
+  uint64_t turn_of_run = 0;
   std::vector<std::unique_ptr<device::Lent>> lent;
   std::vector<ort::Value> lent_value;  // per slot: in the device's memory, for every run
   std::vector<char> lent_to;           // per slot: whether there is one
@@ -1411,7 +1428,8 @@ Session::Session(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Session::~Session() = default;
 
 Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<CompiledPlan> plan, int threads,
-                                                  std::optional<Schedule> given, size_t shapes_kept, MemoryLimit limit) {
+                                                  std::optional<Schedule> given, size_t shapes_kept, MemoryLimit limit,
+                                                  const Session* beside) {
   if (threads != 0 && threads != 1) {
     return fail(Code::kInvalidArgument, "a session runs on 1 thread or on all of the engine's (0), not on ", threads,
                 "; the engine's own number is set when it is created");
@@ -1427,6 +1445,12 @@ Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<CompiledPlan> p
   Impl& m = *impl;
   if (m.adaptive && !m.adaptive->works()) {
     return fail(Code::kUnsupported, "the system does not say how much memory is free (MemAvailable in /proc/meminfo), so that no budget can follow it: give a number of bytes");
+  }
+  if (beside != nullptr) {
+    if (beside->impl_->compiled != m.compiled || beside->impl_->workers != m.workers) {
+      return fail(Code::kInvalidArgument, "a session takes turns with one of the same plan and number of threads only");
+    }
+    m.turns = beside->impl_->turns;
   }
   m.inputs.resize(m.compiled->inputs().size());
   m.outputs.resize(m.compiled->outputs().size());
@@ -1604,6 +1628,7 @@ std::string Session::report_json() const {
                                                         {"problem", m.device_problem}};
   const nlohmann::json report = {{"runs", m.runs},
                                  {"device", on_device},
+                                 {"started_ns", m.started_ns()},
                                  {"units", std::move(units)},
                                  {"aliases", aliases},
                                  {"units_elided", m.units_elided.load()},

@@ -31,7 +31,8 @@
 // know whether that run has begun; so run() takes the address of a word that says it is to stop, which is raised before
 // cancel() is called: a request that comes before the run is read there, one that comes later ends it.
 //
-// Threads: one mutex; calls from several threads run one after the other. cancel() waits for none of them.
+// Threads: one mutex; calls from several threads run one after the other. cancel() waits for none of them. Sessions beside one
+// another run at the same time and take turns on the CPU (turns.h).
 // Steady state: a run at known shapes allocates nothing here.
 #pragma once
 
@@ -94,10 +95,12 @@ struct UnitRun {
 class Session {
  public:
   // threads: 1 = everything on the calling thread; 0 = what the model's settings say. Without a schedule: the plan's
-  // order, all units wide. shapes_kept: sets of input shapes to remember, at least one.
+  // order, all units wide. shapes_kept: sets of input shapes to remember, at least one. beside: of the same plan and
+  // threads, to take turns with; null: alone.
   static Result<std::unique_ptr<Session>> create(std::shared_ptr<CompiledPlan> plan, int threads,
                                                  std::optional<Schedule> schedule = {},
-                                                 size_t shapes_kept = kShapesKept, MemoryLimit limit = {});
+                                                 size_t shapes_kept = kShapesKept, MemoryLimit limit = {},
+                                                 const Session* beside = nullptr);
   ~Session();
 
   Status set_schedule(Schedule schedule);
