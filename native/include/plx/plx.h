@@ -322,10 +322,6 @@ typedef struct plx_session_options {
    * runs and units, at most every 50 ms. 0 < memory_margin < 1, 0.4 for example; 0 = no. PLX_UNSUPPORTED if the system does
    * not say what is free. */
   double memory_margin;
-  /* A session of the same plan and threads to take turns on the CPU with, or NULL. Of those beside one another no more
-   * units run at a time than one of them has threads, and the run that began first goes first, while the device works for
-   * others: for requests in a stream, each in a session of its own. It may be released before this one. */
-  plx_session* beside;
 } plx_session_options;
 
 typedef struct plx_run_info {
@@ -342,6 +338,12 @@ typedef struct plx_run_info {
  * model is PLX_INVALID_ARGUMENT. options may be NULL. */
 PLX_API plx_status* plx_session_create(plx_model* model, plx_plan* plan, const plx_session_options* options,
                                        plx_session** out_session);
+/* A further session with the plan, schedule and options of this one, whose runs may go on at the same time: for requests in
+ * a stream. They take turns on the CPU: no more of their units run there at a time than one of them has threads, and the run
+ * that began first goes first, while the device works for others. Its memory is its own, and so is its budget:
+ * memory_budget_bytes in place of that session's number, 0 = the same. Either may be released first. */
+PLX_API plx_status* plx_session_create_beside(plx_session* session, uint64_t memory_budget_bytes,
+                                              plx_session** out_session);
 PLX_API void plx_session_release(plx_session* session);
 /* Takes another schedule (copied): PLX_INVALID_PLAN unless it holds every unit once, no unit before what it reads. Units
  * that it wants in a width they do not have yet are compiled. */

@@ -54,6 +54,8 @@ TEST_F(Arguments, NullIsRefusedByName) {
   refused(plx_session_create(nullptr, h_.plan, nullptr, &session), "model");
   refused(plx_session_create(h_.model, nullptr, nullptr, &session), "plan");
   refused(plx_session_create(h_.model, h_.plan, nullptr, nullptr), "out_session");
+  refused(plx_session_create_beside(nullptr, 0, &session), "session");
+  refused(plx_session_create_beside(h_.session, 0, nullptr), "out_session");
   refused(plx_session_set_schedule(nullptr, "x", 1), "session");
   refused(plx_session_set_schedule(h_.session, nullptr, 1), "block");
   plx_tensor tensor{};

@@ -545,10 +545,20 @@ plx_status* plx_session_create(plx_model* model, plx_plan* plan, const plx_sessi
     }
     const size_t shapes_kept = given->shapes_kept == 0 ? plx::schedule::kShapesKept : given->shapes_kept;
     auto session = model->model->make_session(*handle, given->threads, std::move(schedule), shapes_kept,
-                                              {.bytes = given->memory_budget_bytes, .margin = given->memory_margin},
-                                              given->beside == nullptr ? nullptr : given->beside->session.get());
+                                              {.bytes = given->memory_budget_bytes, .margin = given->memory_margin});
     if (!session) return session.error();
     *out_session = new plx_session{session.take()};
+    return {};
+  });
+}
+
+plx_status* plx_session_create_beside(plx_session* session, uint64_t memory_budget_bytes, plx_session** out_session) {
+  return guarded([&]() -> plx::Status {
+    if (session == nullptr) return missing("session");
+    if (out_session == nullptr) return missing("out_session");
+    auto made = session->session->create_beside(memory_budget_bytes);
+    if (!made) return made.error();
+    *out_session = new plx_session{made.take()};
     return {};
   });
 }

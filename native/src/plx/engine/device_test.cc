@@ -205,7 +205,7 @@ TEST_F(OnNull, ARunsCpuPartGoesOnWhileTheDeviceWorksForTheOneBeside) {
   const Tensors expected = Plain(runtime(), loaded.bytes()).run(inputs);
   const auto plan = must(loaded->make_plan(on(kName, Units::kNodes)));
   const auto a = must(loaded->make_session(plan, 1));
-  const auto b = must(loaded->make_session(plan, 1, {}, 1, {}, a.get()));
+  const auto b = must(a->create_beside());
   for (Session* session : {a.get(), b.get()}) bind_all(*session, inputs);
   at_once(*a, *b, 1);
   for (Session* session : {a.get(), b.get()}) expect_close(outputs(*session, 1), expected);
@@ -224,7 +224,7 @@ TEST_F(OnNull, SessionsBesideOneAnotherHaveTheThreadsOfOne) {
   bool met_alone = false;
   for (const bool beside : {false, true}) {
     const auto a = must(loaded->make_session(plan, 1));
-    const auto b = must(loaded->make_session(plan, 1, {}, 1, {}, beside ? a.get() : nullptr));
+    const auto b = beside ? must(a->create_beside()) : must(loaded->make_session(plan, 1));
     for (Session* session : {a.get(), b.get()}) bind_all(*session, inputs);
     for (int i = 0; i < 100; ++i) {
       at_once(*a, *b, 1);
@@ -241,19 +241,16 @@ TEST_F(OnNull, SessionsBesideOneAnotherHaveTheThreadsOfOne) {
   }
 }
 
-TEST_F(OnNull, OnlySessionsOfOnePlanAndThreadsTakeTurns) {
+TEST_F(OnNull, ASessionBesideOutlivesTheFirst) {
   Loaded loaded(convolutions());
-  PlanRequest request;
-  request.options.units = Units::kNodes;
-  const auto nodes = must(loaded->make_plan(request));
-  request.options.units = Units::kBranches;
-  const auto branches = must(loaded->make_plan(request));
-  const auto a = must(loaded->make_session(nodes, 1));
-  for (const auto& [plan, threads] : {std::pair{branches, 1}, {nodes, 0}}) {
-    const auto refused = loaded->make_session(plan, threads, {}, 1, {}, a.get());
-    ASSERT_FALSE(refused);
-    EXPECT_NE(refused.error().message.find("of the same plan and number of threads only"), std::string::npos);
-  }
+  const Tensors inputs = {noise({1, 8, 16, 16}, 1)};
+  auto first = must(loaded->make_session(must(loaded->make_plan({})), 0));
+  const auto second = must(first->create_beside(64 << 20));
+  first.reset();
+  bind_all(*second, inputs);
+  must(second->run());
+  expect_close(outputs(*second, 1), Plain(runtime(), loaded.bytes()).run(inputs));
+  EXPECT_EQ(report(*second)["memory_budget_bytes"], 64 << 20);
 }
 
 TEST_F(OnNull, OtherShapesThanThePlansAreTheCpus) {

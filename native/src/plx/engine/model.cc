@@ -430,7 +430,7 @@ std::shared_ptr<const graph::SymbolicShapes> Model::shapes_of(const std::shared_
 
 Result<std::unique_ptr<schedule::Session>> Model::make_session(
     const std::shared_ptr<PlanHandle>& plan, int threads, std::optional<schedule::Schedule> schedule, size_t shapes_kept,
-    schedule::MemoryLimit limit, const schedule::Session* beside) {
+    schedule::MemoryLimit limit) {
   std::shared_ptr<schedule::CompiledPlan> compiled;
   {
     const std::lock_guard lock(mutex_);
@@ -448,7 +448,7 @@ Result<std::unique_ptr<schedule::Session>> Model::make_session(
       compiled_.emplace_back(plan->plan, compiled);
     }
   }
-  return schedule::Session::create(std::move(compiled), threads, std::move(schedule), shapes_kept, std::move(limit), beside);
+  return schedule::Session::create(std::move(compiled), threads, std::move(schedule), shapes_kept, std::move(limit));
 }
 
 }  // namespace plx::engine

@@ -67,7 +67,7 @@ class Model {
   std::shared_ptr<const graph::SymbolicShapes> shapes_of(const std::shared_ptr<const graph::Graph>& graph);
   Result<std::unique_ptr<schedule::Session>> make_session(
       const std::shared_ptr<PlanHandle>& plan, int threads, std::optional<schedule::Schedule> schedule = {},
-      size_t shapes_kept = schedule::kShapesKept, schedule::MemoryLimit limit = {}, const schedule::Session* beside = nullptr);
+      size_t shapes_kept = schedule::kShapesKept, schedule::MemoryLimit limit = {});
 
  private:
   Model() = default;

@@ -147,6 +147,7 @@ struct Session::Impl final : Executor::Work {
       : compiled(std::move(plan)),
         workers(threads_asked == 1 ? 1 : compiled->subject().threads()),
         shapes_kept(shapes_to_keep),
+        limit_asked(limit),
         runtime(compiled->subject().runtime),
         api(runtime->api()),
         turns(std::make_shared<Turns>(workers)),
@@ -1349,6 +1350,7 @@ struct Session::Impl final : Executor::Work {
   std::shared_ptr<CompiledPlan> compiled;
   const int workers;  // the calling thread and those of the pool that this session may use
   const size_t shapes_kept;
+  const MemoryLimit limit_asked;
   std::shared_ptr<ort::Runtime> runtime;
   const OrtApi& api;
   std::shared_ptr<Turns> turns;  // shared with the sessions beside this one
@@ -1428,8 +1430,7 @@ Session::Session(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Session::~Session() = default;
 
 Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<CompiledPlan> plan, int threads,
-                                                  std::optional<Schedule> given, size_t shapes_kept, MemoryLimit limit,
-                                                  const Session* beside) {
+                                                  std::optional<Schedule> given, size_t shapes_kept, MemoryLimit limit) {
   if (threads != 0 && threads != 1) {
     return fail(Code::kInvalidArgument, "a session runs on 1 thread or on all of the engine's (0), not on ", threads,
                 "; the engine's own number is set when it is created");
@@ -1446,12 +1447,6 @@ Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<CompiledPlan> p
   if (m.adaptive && !m.adaptive->works()) {
     return fail(Code::kUnsupported, "the system does not say how much memory is free (MemAvailable in /proc/meminfo), so that no budget can follow it: give a number of bytes");
   }
-  if (beside != nullptr) {
-    if (beside->impl_->compiled != m.compiled || beside->impl_->workers != m.workers) {
-      return fail(Code::kInvalidArgument, "a session takes turns with one of the same plan and number of threads only");
-    }
-    m.turns = beside->impl_->turns;
-  }
   m.inputs.resize(m.compiled->inputs().size());
   m.outputs.resize(m.compiled->outputs().size());
   if (auto s = m.runtime->check(m.api.CreateRunOptions(&m.run_options), "cannot make run options"); !s) return s.error();
@@ -1464,6 +1459,15 @@ Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<CompiledPlan> p
   }
   if (auto s = m.set_up(*given); !s) return s.error();
   return std::unique_ptr<Session>(new Session(std::move(impl)));
+}
+
+Result<std::unique_ptr<Session>> Session::create_beside(uint64_t limit_bytes) const {
+  const std::lock_guard lock(impl_->mutex);
+  MemoryLimit limit = impl_->limit_asked;
+  if (limit_bytes != 0) limit.bytes = limit_bytes;
+  auto made = create(impl_->compiled, impl_->workers == 1 ? 1 : 0, impl_->schedule, impl_->shapes_kept, limit);
+  if (made) (*made)->impl_->turns = impl_->turns;
+  return made;
 }
 
 Status Session::set_schedule(Schedule schedule) {

@@ -95,12 +95,13 @@ struct UnitRun {
 class Session {
  public:
   // threads: 1 = everything on the calling thread; 0 = what the model's settings say. Without a schedule: the plan's
-  // order, all units wide. shapes_kept: sets of input shapes to remember, at least one. beside: of the same plan and
-  // threads, to take turns with; null: alone.
+  // order, all units wide. shapes_kept: sets of input shapes to remember, at least one.
   static Result<std::unique_ptr<Session>> create(std::shared_ptr<CompiledPlan> plan, int threads,
                                                  std::optional<Schedule> schedule = {},
-                                                 size_t shapes_kept = kShapesKept, MemoryLimit limit = {},
-                                                 const Session* beside = nullptr);
+                                                 size_t shapes_kept = kShapesKept, MemoryLimit limit = {});
+  // One more with this one's plan, schedule and settings, to run at the same time. limit_bytes: in place of this one's; 0: the
+  // same.
+  Result<std::unique_ptr<Session>> create_beside(uint64_t limit_bytes = 0) const;
   ~Session();
 
   Status set_schedule(Schedule schedule);

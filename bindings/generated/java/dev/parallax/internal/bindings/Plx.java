@@ -2717,6 +2717,66 @@ public class Plx {
         }
     }
 
+    private static class plx_session_create_beside {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Plx.C_POINTER,
+            Plx.C_POINTER,
+            Plx.C_LONG,
+            Plx.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = Plx.findOrThrow("plx_session_create_beside");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * plx_status *plx_session_create_beside(plx_session *session, uint64_t memory_budget_bytes, plx_session **out_session)
+     * }
+     */
+    public static FunctionDescriptor plx_session_create_beside$descriptor() {
+        return plx_session_create_beside.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * plx_status *plx_session_create_beside(plx_session *session, uint64_t memory_budget_bytes, plx_session **out_session)
+     * }
+     */
+    public static MethodHandle plx_session_create_beside$handle() {
+        return plx_session_create_beside.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * plx_status *plx_session_create_beside(plx_session *session, uint64_t memory_budget_bytes, plx_session **out_session)
+     * }
+     */
+    public static MemorySegment plx_session_create_beside$address() {
+        return plx_session_create_beside.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * plx_status *plx_session_create_beside(plx_session *session, uint64_t memory_budget_bytes, plx_session **out_session)
+     * }
+     */
+    public static MemorySegment plx_session_create_beside(MemorySegment session, long memory_budget_bytes, MemorySegment out_session) {
+        var mh$ = plx_session_create_beside.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("plx_session_create_beside", session, memory_budget_bytes, out_session);
+            }
+            return (MemorySegment)mh$.invokeExact(session, memory_budget_bytes, out_session);
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
     private static class plx_session_release {
         public static final FunctionDescriptor DESC = FunctionDescriptor.ofVoid(
             Plx.C_POINTER

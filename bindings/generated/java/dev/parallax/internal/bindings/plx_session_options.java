@@ -23,7 +23,6 @@ import static java.lang.foreign.MemoryLayout.PathElement.*;
  *     size_t shapes_kept;
  *     uint64_t memory_budget_bytes;
  *     double memory_margin;
- *     plx_session *beside;
  * }
  * }
  */
@@ -41,8 +40,7 @@ public class plx_session_options {
         Plx.C_LONG.withName("schedule_bytes"),
         Plx.C_LONG.withName("shapes_kept"),
         Plx.C_LONG.withName("memory_budget_bytes"),
-        Plx.C_DOUBLE.withName("memory_margin"),
-        Plx.C_POINTER.withName("beside")
+        Plx.C_DOUBLE.withName("memory_margin")
     ).withName("plx_session_options");
 
     /**
@@ -402,50 +400,6 @@ public class plx_session_options {
      */
     public static void memory_margin(MemorySegment struct, double fieldValue) {
         struct.set(memory_margin$LAYOUT, memory_margin$OFFSET, fieldValue);
-    }
-
-    private static final AddressLayout beside$LAYOUT = (AddressLayout)$LAYOUT.select(groupElement("beside"));
-
-    /**
-     * Layout for field:
-     * {@snippet lang=c :
-     * plx_session *beside
-     * }
-     */
-    public static final AddressLayout beside$layout() {
-        return beside$LAYOUT;
-    }
-
-    private static final long beside$OFFSET = $LAYOUT.byteOffset(groupElement("beside"));
-
-    /**
-     * Offset for field:
-     * {@snippet lang=c :
-     * plx_session *beside
-     * }
-     */
-    public static final long beside$offset() {
-        return beside$OFFSET;
-    }
-
-    /**
-     * Getter for field:
-     * {@snippet lang=c :
-     * plx_session *beside
-     * }
-     */
-    public static MemorySegment beside(MemorySegment struct) {
-        return struct.get(beside$LAYOUT, beside$OFFSET);
-    }
-
-    /**
-     * Setter for field:
-     * {@snippet lang=c :
-     * plx_session *beside
-     * }
-     */
-    public static void beside(MemorySegment struct, MemorySegment fieldValue) {
-        struct.set(beside$LAYOUT, beside$OFFSET, fieldValue);
     }
 
     /**

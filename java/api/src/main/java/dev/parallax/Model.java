@@ -211,7 +211,7 @@ public final class Model implements AutoCloseable {
                     }
                 }
                 try {
-                    return new Session(session, info, plan, schedule, steering, memory);
+                    return new Session(session, info, plan, schedule, steering, memory, options.depth());
                 } catch (RuntimeException | Error e) {
                     Plx.plx_session_release(session);
                     throw e;
@@ -266,14 +266,7 @@ public final class Model implements AutoCloseable {
 
     private <V extends Value> Map<String, V> run(Map<String, ? extends Value> inputs,
             BiFunction<Session, String, V> read, UnaryOperator<V> own) {
-        for (String name : inputs.keySet()) {
-            Names.find(info.inputs(), name, "input");
-        }
-        for (ValueInfo input : info.inputs()) {
-            if (!inputs.containsKey(input.name())) {
-                throw new ParallaxException(ErrorCode.INVALID_ARGUMENT, "no value is given for input " + input);
-            }
-        }
+        Names.checkGiven(info.inputs(), inputs);
         return handle.call(p -> {
             Session session = borrow();
             try {

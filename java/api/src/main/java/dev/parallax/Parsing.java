@@ -51,7 +51,7 @@ final class Parsing {
     }
 
     static RunReport runReport(String json) {
-        return parse(json, o -> new RunReport(number(o, "runs"),
+        return parse(json, o -> new RunReport(number(o, "runs"), number(o, "started_ns"),
                 list(o, "units", u -> new RunReport.UnitRun(integer(u, "unit"), text(u, "device"),
                         integer(u, "threads"), integer(u, "worker"), number(u, "start_ns"), number(u, "end_ns"),
                         number(u, "bytes"), number(u, "memory_bytes"), u.has("device_ns") ? number(u, "device_ns") : 0,

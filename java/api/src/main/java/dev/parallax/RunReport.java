@@ -15,6 +15,7 @@ import java.util.List;
  * }</pre>
  *
  * @param runs successful runs of the session so far
+ * @param startedNs when the last run's first unit started, by the clock of {@link System#nanoTime()}
  * @param units the units of the last run, in the order in which they started
  * @param arenaBytes bytes that the session's arena has mapped
  * @param sessionsBytes bytes that the process grew by while ONNX Runtime's sessions of the plan were made (RssAnon), shared
@@ -31,7 +32,7 @@ import java.util.List;
  * @param unitsElided units of the last run that had nothing to do: a Concat or Split along the outermost axis whose tensors
  *     lie in one another
  */
-public record RunReport(long runs, List<UnitRun> units, long arenaBytes, long sessionsBytes, long plannedBytes,
+public record RunReport(long runs, long startedNs, List<UnitRun> units, long arenaBytes, long sessionsBytes, long plannedBytes,
         long oneBufferPerTensorBytes, long lowerBoundBytes, Shapes shapes, Budget budget, Cache cache,
         long aliases, long unitsElided, Device device) {
     /** Copies the list. */

@@ -8,11 +8,17 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.lang.invoke.VarHandle;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collections;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
+import java.util.Objects;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.ReentrantLock;
+import java.util.function.Function;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 
@@ -27,6 +33,9 @@ import java.util.stream.IntStream;
  * tensors until the next run or {@code close}: a later run overwrites them in place or, when the output has moved,
  * closes their memory, and reading them then is an {@link IllegalStateException}. {@link Tensor#copy()} makes one's
  * own.
+ *
+ * <p><b>Requests</b>: {@link #submit} takes a request, and comes back at once. As many as {@link SessionOptions#depth()} are
+ * in progress at a time: while a device works for one of them, the CPU goes on with another.
  *
  * <p><b>Threads</b>: any number; calls take turns, so two threads that run one session run one after the other.
  * What belongs together, such as writing inputs, running and reading outputs, is for the callers to order, or for
@@ -60,6 +69,9 @@ public final class Session implements AutoCloseable {
     private Schedule schedule;  // under the lock
     final Steering steering;
     private final ModelMemory memory;  // null for a model from a file
+    private final int depth;
+    private Requests requests;  // under the lock; null until there is one
+    private boolean closing;  // under the lock: no more requests
     private final Input[] inputs;
     private final Output[] outputs;
 
@@ -105,8 +117,9 @@ public final class Session implements AutoCloseable {
 
     /** Takes over the pointer. */
     Session(MemorySegment pointer, ModelInfo model, Plan plan, Schedule schedule, Steering steering,
-            ModelMemory memory) {
+            ModelMemory memory, int depth) {
         this.pointer = pointer;
+        this.depth = depth;
         this.model = model;
         this.plan = plan;
         this.schedule = schedule;
@@ -592,6 +605,80 @@ public final class Session implements AutoCloseable {
         }
     }
 
+    // ---- requests -------------------------------------------------------------------------------------------------
+
+    /**
+     * Has a request run, and does not wait for it. Requests start in the order in which they come and end in that order, up
+     * to {@link SessionOptions#depth()} of them at the same time, each in memory of its own; more wait. Together they have
+     * no more of the CPU than this session alone. A fixed memory budget is divided among them; {@link #run()}, which knows
+     * nothing of requests and shares no memory with them, has the whole of it.
+     *
+     * <p>What is done with the future without an executor of its own runs on the request's thread, and the next request
+     * waits for it. Cancelling the future stops the request at its next operator.
+     *
+     * @param inputs a value for each of {@link #inputs()}, by name; their memory must stay open and as it is until the
+     *     request has ended
+     * @return a tensor for each of {@link #outputs()}, by name and in their order, with memory of its own; or what
+     *     {@link #run()} throws; {@link IllegalStateException} if the session was closed before the request began
+     * @throws ParallaxException INVALID_ARGUMENT for missing or unknown inputs; MEMORY_BUDGET if there is none for so many at
+     *     a time
+     * @throws IllegalStateException if this session is closed
+     */
+    public CompletableFuture<Map<String, Tensor>> submit(Map<String, ? extends Value> inputs) {
+        return submit(inputs, Session::copies);
+    }
+
+    /**
+     * As {@link #submit(Map)}, with something else than copies of all outputs as its result.
+     *
+     * @param inputs as above
+     * @param read is given a session whose last run is this request, and may read its outputs, which are overwritten later,
+     *     and its report; called on the request's thread
+     * @param <R> what it gives
+     * @return what {@code read} gives or throws; else as above
+     */
+    public <R> CompletableFuture<R> submit(Map<String, ? extends Value> inputs, Function<Session, R> read) {
+        Objects.requireNonNull(read, "read");
+        Names.checkGiven(model.inputs(), inputs);
+        lock.lock();
+        try {
+            if (closing) {
+                throw new IllegalStateException("this session is closed");
+            }
+            if (requests == null) {
+                requests = new Requests(besides());
+            }
+            return requests.submit(Map.copyOf(inputs), read);
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    private List<Session> besides() {
+        List<Session> made = new ArrayList<>();
+        try (Arena call = Arena.ofConfined()) {
+            MemorySegment out = call.allocate(ValueLayout.ADDRESS);
+            long share = Math.ceilDiv(steering.state.memoryBudgetBytes(), depth);
+            while (made.size() < depth) {
+                Native.check(Plx.plx_session_create_beside(pointer, share, out));
+                made.add(new Session(out.get(ValueLayout.ADDRESS, 0), model, plan, schedule,
+                        new Steering(steering.policy, steering.state), memory, 1));
+            }
+            return made;
+        } catch (RuntimeException | Error e) {
+            made.forEach(Session::close);
+            throw e;
+        }
+    }
+
+    private Map<String, Tensor> copies() {
+        Map<String, Tensor> copies = new LinkedHashMap<>();
+        for (ValueInfo output : model.outputs()) {
+            copies.put(output.name(), output(output.name()).copy());
+        }
+        return Collections.unmodifiableMap(copies);
+    }
+
     private void interrupted() {
         synchronized (pointerLock) {  // the thread that is interrupted is in the run in progress
             stop(run, RunStoppedException.Reason.INTERRUPTED);
@@ -779,11 +866,23 @@ public final class Session implements AutoCloseable {
     }
 
     /**
-     * Waits for the run in progress and frees all memory of the session; idempotent. A run that is not to be waited for
-     * is stopped by {@link #cancel()} first.
+     * Waits for the run and the requests in progress and frees all memory of the session; idempotent. A run that is not to
+     * be waited for is stopped by {@link #cancel()} first. Requests that have not begun fail.
      */
     @Override
     public void close() {
+        Requests open;
+        lock.lock();
+        try {
+            open = requests;
+            requests = null;
+            closing = true;
+        } finally {
+            lock.unlock();
+        }
+        if (open != null) {
+            open.close();
+        }
         lock.lock();
         try {
             if (pointer == null) {

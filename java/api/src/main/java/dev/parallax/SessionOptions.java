@@ -20,15 +20,19 @@ import java.util.Objects;
  *     by default
  * @param shapesKept sets of input shapes for which sizes and places of tensors are remembered, some 200 bytes a tensor
  *     each; the least recently used goes first, and costs its first run anew when it comes again. 16 by default
+ * @param depth how many requests given to {@link Session#submit} are in progress at a time, each in memory of its own; with a
+ *     device 2 keep both sides at work if they take as long, 3 where they do not. 2 by default
  */
 public record SessionOptions(PlanOptions planOptions, Plan plan, int threads, SchedulerPolicy policy,
-        MemoryBudget memoryBudget, int shapesKept) {
+        MemoryBudget memoryBudget, int shapesKept, int depth) {
     private static final int SHAPES_KEPT = 16;
+    private static final int DEPTH = 2;
+    private static final int DEEPEST = 64;
 
     /** The whole graph as one unit, on the engine's threads. */
     public static final SessionOptions DEFAULT =
             new SessionOptions(PlanOptions.DEFAULT, null, 0, SequentialPolicy.INSTANCE, MemoryBudget.NONE,
-                    SHAPES_KEPT);
+                    SHAPES_KEPT, DEPTH);
 
     /** Checks the values. */
     public SessionOptions {
@@ -41,6 +45,10 @@ public record SessionOptions(PlanOptions planOptions, Plan plan, int threads, Sc
         }
         if (shapesKept < 1) {
             throw new ParallaxException(ErrorCode.INVALID_ARGUMENT, "shapesKept is " + shapesKept + "; give 1 or more");
+        }
+        if (depth < 1 || depth > DEEPEST) {
+            throw new ParallaxException(ErrorCode.INVALID_ARGUMENT, "depth is " + depth + "; give 1 to " + DEEPEST
+                    + ": that many requests are in progress at a time");
         }
     }
 
@@ -66,6 +74,7 @@ public record SessionOptions(PlanOptions planOptions, Plan plan, int threads, Sc
         private SchedulerPolicy policy = SequentialPolicy.INSTANCE;
         private MemoryBudget memoryBudget = MemoryBudget.NONE;
         private int shapesKept = SHAPES_KEPT;
+        private int depth = DEPTH;
 
         private Builder() {}
 
@@ -147,12 +156,23 @@ public record SessionOptions(PlanOptions planOptions, Plan plan, int threads, Sc
         }
 
         /**
+         * Sets {@link SessionOptions#depth()}.
+         *
+         * @param value requests, 1 to 64
+         * @return this
+         */
+        public Builder depth(int value) {
+            depth = value;
+            return this;
+        }
+
+        /**
          * The options.
          *
          * @return a checked value
          */
         public SessionOptions build() {
-            return new SessionOptions(planOptions, plan, threads, policy, memoryBudget, shapesKept);
+            return new SessionOptions(planOptions, plan, threads, policy, memoryBudget, shapesKept, depth);
         }
     }
 }

@@ -8,10 +8,10 @@ import java.util.List;
 import java.util.TreeSet;
 
 /**
- * What ran where and when, in the form that trace viewers read: Chrome's trace events, which Perfetto
+ * What ran where and when, in one run or in several at the same time, in the form that trace viewers read: Chrome's trace events, which Perfetto
  * (ui.perfetto.dev) and chrome://tracing open.
  *
- * <p>One line per worker, 0 being the thread that called run. A unit is one slice, named after its first operator; its
+ * <p>A run is a process, with one line per worker, 0 being the thread that called run. A unit is one slice, named after its first operator; its
  * arguments are unit, nodes, branch, layer, device, threads and bytes of its outputs.
  *
  * <p><b>Lifetime</b> and <b>Threads</b>: an immutable value.
@@ -23,9 +23,14 @@ import java.util.TreeSet;
  * }</pre>
  *
  * @param plan the plan that ran
- * @param report of the run
+ * @param reports of the runs, which the viewer numbers from 1
  */
-public record Trace(Plan plan, RunReport report) {
+public record Trace(Plan plan, List<RunReport> reports) {
+    /** Copies the list. */
+    public Trace {
+        reports = List.copyOf(reports);
+    }
+
     /**
      * The trace of a session's last run.
      *
@@ -34,7 +39,7 @@ public record Trace(Plan plan, RunReport report) {
      * @return the trace
      */
     public static Trace of(Plan plan, RunReport report) {
-        return new Trace(plan, report);
+        return new Trace(plan, List.of(report));
     }
 
     /**
@@ -46,33 +51,40 @@ public record Trace(Plan plan, RunReport report) {
         StringWriter text = new StringWriter();
         try (JsonWriter json = new JsonWriter(text)) {
             json.beginObject().name("displayTimeUnit").value("ns").name("traceEvents").beginArray();
-            TreeSet<Integer> workers = new TreeSet<>();
-            report.units().forEach(run -> workers.add(run.worker()));
-            for (int worker : workers) {
-                json.beginObject().name("ph").value("M").name("name").value("thread_name").name("pid").value(1)
-                        .name("tid").value(worker).name("args").beginObject().name("name")
-                        .value(worker == 0 ? "caller" : "pool thread " + worker).endObject().endObject();
-            }
-            List<Plan.Unit> units = plan.units();
-            for (RunReport.UnitRun run : report.units()) {
-                Plan.Unit unit = units.get(run.unit());
-                json.beginObject().name("ph").value("X").name("cat").value("unit").name("name").value(name(unit))
-                        .name("pid").value(1).name("tid").value(run.worker()).name("ts").value(run.startNs() / 1e3)
-                        .name("dur").value(run.durationNs() / 1e3);
-                json.name("args").beginObject().name("unit").value(run.unit()).name("nodes").beginArray();
-                for (int node : unit.nodes()) {
-                    Plan.Node n = plan.nodes().get(node);
-                    json.value(n.operator() + (n.name().isEmpty() ? "" : " " + n.name()));
-                }
-                json.endArray().name("branch").value(unit.branch()).name("layer").value(unit.layer())
-                        .name("device").value(run.device()).name("threads").value(run.threads())
-                        .name("bytes").value(run.bytes()).endObject().endObject();
+            long start = reports.stream().mapToLong(RunReport::startedNs).min().orElse(0);
+            for (int i = 0; i < reports.size(); i++) {
+                write(json, i + 1, reports.get(i), reports.get(i).startedNs() - start);
             }
             json.endArray().endObject();
         } catch (IOException e) {
             throw new UncheckedIOException(e);  // a StringWriter throws none
         }
         return text.toString();
+    }
+
+    private void write(JsonWriter json, int pid, RunReport report, long offset) throws IOException {
+        TreeSet<Integer> workers = new TreeSet<>();
+        report.units().forEach(run -> workers.add(run.worker()));
+        for (int worker : workers) {
+            json.beginObject().name("ph").value("M").name("name").value("thread_name").name("pid").value(pid)
+                    .name("tid").value(worker).name("args").beginObject().name("name")
+                    .value(worker == 0 ? "caller" : worker < 0 ? "device" : "pool thread " + worker).endObject().endObject();
+        }
+        List<Plan.Unit> units = plan.units();
+        for (RunReport.UnitRun run : report.units()) {
+            Plan.Unit unit = units.get(run.unit());
+            json.beginObject().name("ph").value("X").name("cat").value("unit").name("name").value(name(unit))
+                    .name("pid").value(pid).name("tid").value(run.worker()).name("ts").value((offset + run.startNs()) / 1e3)
+                    .name("dur").value(run.durationNs() / 1e3);
+            json.name("args").beginObject().name("unit").value(run.unit()).name("nodes").beginArray();
+            for (int node : unit.nodes()) {
+                Plan.Node n = plan.nodes().get(node);
+                json.value(n.operator() + (n.name().isEmpty() ? "" : " " + n.name()));
+            }
+            json.endArray().name("branch").value(unit.branch()).name("layer").value(unit.layer())
+                    .name("device").value(run.device()).name("threads").value(run.threads())
+                    .name("bytes").value(run.bytes()).endObject().endObject();
+        }
     }
 
     private String name(Plan.Unit unit) {

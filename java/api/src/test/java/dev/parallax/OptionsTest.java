@@ -44,7 +44,7 @@ class OptionsTest {
         assertEquals(plan, PlanOptions.builder().units(Units.NODES).rule(Rule.RELAXED).beta(2).minNodes(4)
                 .estimate(true).device("gpu").offload(Offload.ALL).shape("x", 1, 2).build());
         SchedulerPolicy policy = (p, s) -> null;
-        assertEquals(new SessionOptions(plan, null, 1, policy, MemoryBudget.NONE, 16),
+        assertEquals(new SessionOptions(plan, null, 1, policy, MemoryBudget.NONE, 16, 2),
                 SessionOptions.builder().plan(plan).threads(1).policy(policy).build());
         assertEquals(Units.LAYERS, SessionOptions.builder().units(Units.LAYERS).build().planOptions().units());
     }
