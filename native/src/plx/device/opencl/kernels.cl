@@ -1,5 +1,5 @@
 // Every kernel of the OpenCL device, OpenCL C 1.2 without extensions. Arguments: buffers, then ints, then floats, as
-// lowering.cc gives them. Set when the program is built:
+// the lowering gives them. Set when the program is built:
 //   VW    floats in a vector, 4, 8 or 16: as wide as the device likes them
 //   ROWS  rows of a matrix product that one work item makes
 
@@ -19,7 +19,7 @@ typedef float16 VF;
 
 // ---- element by element ------------------------------------------------------------------------------------------------
 
-// Numbered as enum Function in lowering.cc.
+// Numbered as enum Function in part_lowering.h.
 float apply(int function, float x, float alpha, float beta) {
   switch (function) {
     case 1: return fmax(x, 0.0f) + (isnan(x) ? x : 0.0f);  // Relu, which keeps NaN

@@ -1,0 +1,206 @@
+// Functions of one number, arithmetic, comparisons and casts; and what is fused into the node before it.
+#include "plx/device/lowering/part_lowering.h"
+
+#include <algorithm>
+#include <limits>
+#include <string_view>
+
+namespace plx::device {
+
+std::optional<std::pair<NodeId, Apply>> Lowering::follower(ValueId value) {
+  const graph::Value& v = graph_.values[static_cast<size_t>(value)];
+  if (v.is_output || v.consumers.size() != 1 || output_of_[static_cast<size_t>(value)] >= 0) return std::nullopt;
+  const NodeId next = v.consumers[0];
+  const graph::Node& node = graph_.nodes[static_cast<size_t>(next)];
+  if (!in_part_[static_cast<size_t>(next)] || node.inputs[0] != value) return std::nullopt;
+  const auto apply = function_of(node);
+  if (!apply) return std::nullopt;
+  return std::pair{next, *apply};
+}
+
+ValueId Lowering::fuse(ValueId value, Apply& apply) {
+  if (apply.function != kNothing) return value;
+  const auto next = follower(value);
+  if (!next) return value;
+  apply = next->second;
+  done_[static_cast<size_t>(next->first)] = true;
+  return graph_.nodes[static_cast<size_t>(next->first)].outputs[0];
+}
+
+std::optional<Apply> Lowering::function_of(const graph::Node& node) const {
+  const auto number = [&](const char* name, float otherwise) { return graph::float_attribute(node, name).value_or(otherwise); };
+  const std::string_view op = node.op_type;
+  if (node.inputs.empty() || node.inputs[0] == kNone || element(node.inputs[0]) != ElementType::kFloat32) return std::nullopt;
+  if (node.domain == "com.microsoft") {
+    if (op == "Gelu" && node.inputs.size() == 1) return Apply{kGelu};
+    if (op == "FastGelu" && !has_input(node, 1)) return Apply{kFastGelu};
+    if (op == "QuickGelu") return Apply{kQuickGelu, number("alpha", 1.702f)};
+    return std::nullopt;
+  }
+  if (!node.domain.empty()) return std::nullopt;
+  if (op == "Clip") {
+    float low = number("min", std::numeric_limits<float>::lowest());
+    float high = number("max", std::numeric_limits<float>::max());
+    for (size_t i = 1; i < 3; ++i) {
+      if (!has_input(node, i)) continue;
+      if (!constant(node.inputs[i])) return std::nullopt;
+      const auto bound = floats(node.inputs[i]);
+      if (bound.size() != 1) return std::nullopt;
+      (i == 1 ? low : high) = bound[0];
+    }
+    return Apply{kClip, low, high};
+  }
+  static constexpr std::pair<std::string_view, Function> plain[] = {
+      {"Relu", kRelu},     {"Sigmoid", kSigmoid}, {"Tanh", kTanh},       {"Abs", kAbs},             {"Neg", kNeg},
+      {"Sqrt", kSqrt},     {"Exp", kExp},         {"Log", kLog},         {"Erf", kErf},             {"Reciprocal", kReciprocal},
+      {"Floor", kFloor},   {"Ceil", kCeil},       {"Round", kRound},     {"Sin", kSin},             {"Cos", kCos},
+      {"HardSwish", kHardSwish}, {"Softplus", kSoftplus}, {"Softsign", kSoftsign}, {"Sign", kSign}};
+  for (const auto& [name, function] : plain) {
+    if (op == name) return Apply{function};
+  }
+  if (op == "LeakyRelu") return Apply{kLeakyRelu, number("alpha", 0.01f)};
+  if (op == "Elu") return Apply{kElu, number("alpha", 1.0f)};
+  if (op == "HardSigmoid") return Apply{kHardSigmoid, number("alpha", 0.2f), number("beta", 0.5f)};
+  if (op == "ThresholdedRelu") return Apply{kThresholdedRelu, number("alpha", 1.0f)};
+  if (op == "Selu") return Apply{kSelu, number("alpha", 1.67326319217681884765625f), number("gamma", 1.05070102214813232421875f)};
+  if (op == "Gelu") {
+    return Apply{graph::string_attribute(node, "approximate").value_or("none") == "tanh" ? kFastGelu : kGelu};
+  }
+  return std::nullopt;
+}
+
+Apply Lowering::fused_activation(const graph::Node& node) const {
+  const auto name = graph::string_attribute(node, "activation");
+  if (!name || name->empty()) return {};
+  std::vector<float> numbers = graph::floats_attribute(node, "activation_params").value_or(std::vector<float>());
+  // FusedGemm has them one by one.
+  for (const char* key : {"activation_alpha", "activation_beta"}) {
+    if (const auto number = graph::float_attribute(node, key)) numbers.push_back(*number);
+  }
+  const auto number = [&](size_t i, float otherwise) { return i < numbers.size() ? numbers[i] : otherwise; };
+  if (*name == "Relu") return {kRelu};
+  if (*name == "Sigmoid") return {kSigmoid};
+  if (*name == "Tanh") return {kTanh};
+  if (*name == "LeakyRelu") return {kLeakyRelu, number(0, 0.01f)};
+  if (*name == "Clip") return {kClip, number(0, std::numeric_limits<float>::lowest()), number(1, std::numeric_limits<float>::max())};
+  if (*name == "HardSigmoid") return {kHardSigmoid, number(0, 0.2f), number(1, 0.5f)};
+  refuse("has the activation ", *name);
+}
+
+void Lowering::function(const graph::Node& node, const Apply& apply) {
+  const int from = tensor_of(node.inputs[0]);
+  const int64_t count = elements(node.outputs[0]);
+  launch_vectors("unary", {from, make(node.outputs[0])}, count, {apply.function}, {apply.alpha, apply.beta});
+}
+
+void Lowering::combine(int function, int a, const Dims& a_dims, int b, const Dims& b_dims, int out, const Dims& out_dims) {
+  const int64_t count = product(out_dims);
+  const int64_t a_count = product(a_dims);
+  const int64_t b_count = product(b_dims);
+  if ((a_count == count || a_count == 1) && (b_count == count || b_count == 1)) {
+    launch_vectors("binary", {a, b, out}, count, {function, a_count == count ? 1 : 0, b_count == count ? 1 : 0});
+    return;
+  }
+  Loops loops{out_dims, {broadcast_strides(a_dims, out_dims), broadcast_strides(b_dims, out_dims)}};
+  loops.collapse();
+  Dims ints = sizes_and_strides(loops);
+  ints.insert(ints.begin(), function);
+  launch_each("binary_broadcast", {a, b, out}, pieces(loops), std::move(ints));
+}
+
+void Lowering::arithmetic(const graph::Node& node) {
+  static constexpr std::pair<std::string_view, int> functions[] = {{"Add", 0}, {"Sub", 1}, {"Mul", 2}, {"Div", 3}, {"Min", 4},
+                                                                   {"Max", 5}, {"Pow", 6}, {"PRelu", 7}, {"Sum", 0}};
+  const int function = std::find_if(std::begin(functions), std::end(functions), [&](const auto& f) { return f.first == node.op_type; })->second;
+  for (const ValueId value : node.inputs) want_float(value);
+  want_float(node.outputs[0]);
+  if (node.inputs.size() == 1) {
+    const int from = tensor_of(node.inputs[0]);
+    copy(from, make(node.outputs[0]), {elements(node.outputs[0])}, {1}, 0, {1}, 0, 4);
+    return;
+  }
+  // Of more than two, one after the other.
+  const Dims& made = dims(node.outputs[0]);
+  int left = tensor_of(node.inputs[0]);
+  Dims left_dims = dims(node.inputs[0]);
+  for (size_t i = 1; i < node.inputs.size(); ++i) {
+    const int right = tensor_of(node.inputs[i]);
+    const bool last = i + 1 == node.inputs.size();
+    const int to = last ? make(node.outputs[0]) : temporary(static_cast<int64_t>(bytes_of(node.outputs[0])));
+    combine(function, left, left_dims, right, dims(node.inputs[i]), to, made);
+    left = to;
+    left_dims = made;
+  }
+}
+
+void Lowering::comparison(const graph::Node& node) {
+  static constexpr std::string_view functions[] = {"Equal", "Greater", "Less", "GreaterOrEqual", "LessOrEqual"};
+  const auto function = std::find(std::begin(functions), std::end(functions), node.op_type) - std::begin(functions);
+  const ElementType type = element(node.inputs[0]);
+  const char* kernel = type == ElementType::kFloat32 ? "compare_float" : type == ElementType::kInt32 ? "compare_int"
+                       : type == ElementType::kInt64 ? "compare_long" : nullptr;
+  if (kernel == nullptr || element(node.inputs[1]) != type) refuse("compares ", graph::element_type_name(type));
+  Dims ints = sizes_and_strides(loops_over(node, {0, 1}));
+  ints.insert(ints.begin(), function);
+  const int a = tensor_of(node.inputs[0]);
+  const int b = tensor_of(node.inputs[1]);
+  launch_each(kernel, {a, b, make(node.outputs[0])}, elements(node.outputs[0]), std::move(ints));
+}
+
+void Lowering::logic(const graph::Node& node) {
+  Dims ints = sizes_and_strides(loops_over(node, {0, 1}));
+  ints.insert(ints.begin(), node.op_type == "And" ? 0 : node.op_type == "Or" ? 1 : 2);
+  const int a = tensor_of(node.inputs[0]);
+  const int b = tensor_of(node.inputs[1]);
+  launch_each("logic", {a, b, make(node.outputs[0])}, elements(node.outputs[0]), std::move(ints));
+}
+
+void Lowering::logical_not(const graph::Node& node) {
+  const int from = tensor_of(node.inputs[0]);
+  launch_each("logical_not", {from, make(node.outputs[0])}, elements(node.outputs[0]), {});
+}
+
+void Lowering::where(const graph::Node& node) {
+  Dims ints = sizes_and_strides(loops_over(node, {0, 1, 2}));
+  const int c = tensor_of(node.inputs[0]);
+  const int a = tensor_of(node.inputs[1]);
+  const int b = tensor_of(node.inputs[2]);
+  const char* kernel = by_size(element_bytes(node.outputs[0]), "select_1", nullptr, "select_4", "select_8");
+  launch_each(kernel, {c, a, b, make(node.outputs[0])}, elements(node.outputs[0]), std::move(ints));
+}
+
+void Lowering::cast(const graph::Node& node) {
+  const auto name = [](ElementType type) -> std::string {
+    switch (type) {
+      case ElementType::kFloat32: return "float";
+      case ElementType::kInt32: return "int";
+      case ElementType::kInt64: return "long";
+      case ElementType::kBool: return "bool";
+      default: refuse("casts ", graph::element_type_name(type));
+    }
+  };
+  static const char* const kernels[] = {"cast_float_int", "cast_float_long", "cast_int_float",  "cast_int_long",
+                                        "cast_long_float", "cast_long_int",  "cast_bool_float", "cast_bool_int",
+                                        "cast_bool_long", "cast_float_bool", "cast_int_bool",   "cast_long_bool"};
+  const std::string from = name(element(node.inputs[0]));
+  const std::string to = name(element(node.outputs[0]));
+  const int in = tensor_of(node.inputs[0]);
+  const int64_t count = elements(node.outputs[0]);
+  if (from == to) {
+    copy(in, make(node.outputs[0]), {count}, {1}, 0, {1}, 0, element_bytes(node.outputs[0]));
+    return;
+  }
+  const auto* kernel = std::find_if(std::begin(kernels), std::end(kernels), [&](const char* k) { return k == "cast_" + from + "_" + to; });
+  launch_each(*kernel, {in, make(node.outputs[0])}, count, {});
+}
+
+void Lowering::bias_gelu(const graph::Node& node) {
+  for (const ValueId value : node.inputs) want_float(value);
+  const int sum = temporary(static_cast<int64_t>(bytes_of(node.outputs[0])));
+  const Dims& made = dims(node.outputs[0]);
+  const int in = tensor_of(node.inputs[0]);
+  combine(0, in, dims(node.inputs[0]), tensor_of(node.inputs[1]), dims(node.inputs[1]), sum, made);
+  launch_vectors("unary", {sum, make(node.outputs[0])}, elements(node.outputs[0]), {node.op_type == "BiasGelu" ? kGelu : kFastGelu}, {0, 0});
+}
+
+}  // namespace plx::device
