@@ -17,6 +17,13 @@ typedef float16 VF;
 #define VSTORE vstore16
 #endif
 
+// Where one rounding is not one instruction, fma() is a function, and ruinous (README.md).
+#ifdef FP_FAST_FMAF
+#define MULTIPLY_ADD fma
+#else
+#define MULTIPLY_ADD mad
+#endif
+
 // ---- element by element ------------------------------------------------------------------------------------------------
 
 // Numbered as enum Function in part_lowering.h.
@@ -563,7 +570,7 @@ __kernel void multiply(__global const float* restrict left, __global const float
   for (int k = 0; k < depth; ++k) {
     const VF x = VLOAD(k, q);
 #pragma unroll
-    for (int r = 0; r < ROWS; ++r) sum[r] = fma((VF)(p[r][k]), x, sum[r]);
+    for (int r = 0; r < ROWS; ++r) sum[r] = MULTIPLY_ADD((VF)(p[r][k]), x, sum[r]);
   }
   const int used = min(VW, columns - panel * VW);
   const int bias_row = b % left_batch * (left_inner != 0 ? rows : 0);
