@@ -30,7 +30,7 @@ ValueId Lowering::fuse(ValueId value, Apply& apply) {
 std::optional<Apply> Lowering::function_of(const graph::Node& node) const {
   const auto number = [&](const char* name, float otherwise) { return graph::float_attribute(node, name).value_or(otherwise); };
   const std::string_view op = node.op_type;
-  if (node.inputs.empty() || node.inputs[0] == kNone || !is_number(element(node.inputs[0]))) return std::nullopt;
+  if (node.inputs.empty() || node.inputs[0] == kNone || element(node.inputs[0]) != ElementType::kFloat32) return std::nullopt;
   if (node.domain == "com.microsoft") {
     if (op == "Gelu" && node.inputs.size() == 1) return Apply{kGelu};
     if (op == "FastGelu" && !has_input(node, 1)) return Apply{kFastGelu};
@@ -112,11 +112,11 @@ void Lowering::arithmetic(const graph::Node& node) {
   static constexpr std::pair<std::string_view, int> functions[] = {{"Add", 0}, {"Sub", 1}, {"Mul", 2}, {"Div", 3}, {"Min", 4},
                                                                    {"Max", 5}, {"Pow", 6}, {"PRelu", 7}, {"Sum", 0}};
   const int function = std::find_if(std::begin(functions), std::end(functions), [&](const auto& f) { return f.first == node.op_type; })->second;
-  for (const ValueId value : node.inputs) want_number(value);
-  want_number(node.outputs[0]);
+  for (const ValueId value : node.inputs) want_float(value);
+  want_float(node.outputs[0]);
   if (node.inputs.size() == 1) {
     const int from = tensor_of(node.inputs[0]);
-    copy(from, make(node.outputs[0]), {elements(node.outputs[0])}, {1}, 0, {1}, 0, number_bytes());
+    copy(from, make(node.outputs[0]), {elements(node.outputs[0])}, {1}, 0, {1}, 0, 4);
     return;
   }
   // Of more than two, one after the other.
@@ -137,7 +137,7 @@ void Lowering::comparison(const graph::Node& node) {
   static constexpr std::string_view functions[] = {"Equal", "Greater", "Less", "GreaterOrEqual", "LessOrEqual"};
   const auto function = std::find(std::begin(functions), std::end(functions), node.op_type) - std::begin(functions);
   const ElementType type = element(node.inputs[0]);
-  const char* kernel = is_number(type) ? "compare_float" : type == ElementType::kInt32 ? "compare_int"
+  const char* kernel = type == ElementType::kFloat32 ? "compare_float" : type == ElementType::kInt32 ? "compare_int"
                        : type == ElementType::kInt64 ? "compare_long" : nullptr;
   if (kernel == nullptr || element(node.inputs[1]) != type) refuse("compares ", graph::element_type_name(type));
   Dims ints = sizes_and_strides(loops_over(node, {0, 1}));
@@ -165,7 +165,7 @@ void Lowering::where(const graph::Node& node) {
   const int c = tensor_of(node.inputs[0]);
   const int a = tensor_of(node.inputs[1]);
   const int b = tensor_of(node.inputs[2]);
-  const char* kernel = by_size(element_bytes(node.outputs[0]), "select_1", "select_2", "select_4", "select_8");
+  const char* kernel = by_size(element_bytes(node.outputs[0]), "select_1", nullptr, "select_4", "select_8");
   launch_each(kernel, {c, a, b, make(node.outputs[0])}, elements(node.outputs[0]), std::move(ints));
 }
 
@@ -173,7 +173,6 @@ void Lowering::cast(const graph::Node& node) {
   const auto name = [](ElementType type) -> std::string {
     switch (type) {
       case ElementType::kFloat32: return "float";
-      case ElementType::kFloat16: return "half";
       case ElementType::kInt32: return "int";
       case ElementType::kInt64: return "long";
       case ElementType::kBool: return "bool";
@@ -182,9 +181,7 @@ void Lowering::cast(const graph::Node& node) {
   };
   static const char* const kernels[] = {"cast_float_int", "cast_float_long", "cast_int_float",  "cast_int_long",
                                         "cast_long_float", "cast_long_int",  "cast_bool_float", "cast_bool_int",
-                                        "cast_bool_long", "cast_float_bool", "cast_int_bool",   "cast_long_bool",
-                                        "cast_half_float", "cast_half_int",  "cast_half_long",  "cast_half_bool",
-                                        "cast_float_half", "cast_int_half",  "cast_long_half",  "cast_bool_half"};
+                                        "cast_bool_long", "cast_float_bool", "cast_int_bool",   "cast_long_bool"};
   const std::string from = name(element(node.inputs[0]));
   const std::string to = name(element(node.outputs[0]));
   const int in = tensor_of(node.inputs[0]);
@@ -198,7 +195,7 @@ void Lowering::cast(const graph::Node& node) {
 }
 
 void Lowering::bias_gelu(const graph::Node& node) {
-  for (const ValueId value : node.inputs) want_number(value);
+  for (const ValueId value : node.inputs) want_float(value);
   const int sum = temporary(static_cast<int64_t>(bytes_of(node.outputs[0])));
   const Dims& made = dims(node.outputs[0]);
   const int in = tensor_of(node.inputs[0]);

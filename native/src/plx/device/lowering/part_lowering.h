@@ -84,10 +84,7 @@ class Lowering {
   int64_t elements(ValueId value) const;
   int64_t element_bytes(ValueId value) const;
   uint64_t bytes_of(ValueId value) const { return static_cast<uint64_t>(elements(value) * element_bytes(value)); }
-  static bool is_number(ElementType type) { return type == ElementType::kFloat32 || type == ElementType::kFloat16; }
-  // Of the type that the node at hand computes with.
-  void want_number(ValueId value) const;
-  int64_t number_bytes() const { return halves_ ? 2 : 4; }
+  void want_float(ValueId value) const;
   bool has_input(const graph::Node& node, size_t i) const { return i < node.inputs.size() && node.inputs[i] != kNone; }
   bool has_output(const graph::Node& node, size_t i) const { return i < node.outputs.size() && node.outputs[i] != kNone; }
   bool constant(ValueId value) const { return graph_.values[static_cast<size_t>(value)].initializer != kNone; }
@@ -97,7 +94,7 @@ class Lowering {
   }
   // The content of a constant list of whole numbers.
   Dims list(ValueId value) const;
-  std::vector<float> floats(ValueId value) const;  // of either width
+  std::vector<float> floats(ValueId value) const;
   // Axes by attribute or by input, wherever this opset has them; sorted, none negative.
   std::optional<Dims> axes(const graph::Node& node, size_t input, size_t rank) const;
   int64_t axis_of(const graph::Node& node, int64_t otherwise, size_t rank) const;
@@ -128,7 +125,7 @@ class Lowering {
   std::optional<std::pair<NodeId, Apply>> follower(ValueId value);
   // The value that an epilogue's function is to make in place of this one.
   ValueId fuse(ValueId value, Apply& apply);
-  // Nothing if the node is no function of one number.
+  // Nothing if the node is no function of one float32.
   std::optional<Apply> function_of(const graph::Node& node) const;
   // The activation that ONNX Runtime has fused into a node, by its attributes.
   Apply fused_activation(const graph::Node& node) const;
@@ -182,12 +179,11 @@ class Lowering {
     Batches of_left, of_right;
     float scale = 1;
   };
-  int widened(int tensor, int64_t count);
   static Batches batches_of(Dims sizes, Dims strides);
   void multiply(const Product& p, ValueId value, Apply apply);
   // The panels of a right matrix, or of many; made once if it is a constant.
   int pack(ValueId value, int64_t batches, int64_t depth, int64_t columns, bool transposed);
-  // A left matrix in rows and in float32, whatever it was.
+  // A left matrix that lies by columns is brought into rows.
   int by_rows(ValueId value, int64_t batches, int64_t rows, int64_t depth, bool transposed);
   void matmul(const graph::Node& node);
   void gemm(const graph::Node& node);
@@ -199,7 +195,6 @@ class Lowering {
   const Tuning tuning_;
   Lowered out_;
   NodeId node_ = kNone;
-  bool halves_ = false;  // the node at hand has float16 numbers
   NodeId refused_at_ = kNone;
   std::vector<int> tensor_of_;  // per value
   std::vector<bool> in_part_;   // per node

@@ -7,7 +7,7 @@
 namespace plx::device {
 
 void Lowering::softmax(const graph::Node& node) {
-  want_number(node.inputs[0]);
+  want_float(node.inputs[0]);
   const Dims& d = dims(node.inputs[0]);
   int64_t length = 1;
   int64_t inner = 1;
@@ -30,8 +30,7 @@ void Lowering::softmax(const graph::Node& node) {
 
 void Lowering::normalise(const graph::Node& node, int from, const Dims& d, size_t axis, ValueId scale, ValueId bias, bool rms, float epsilon) {
   const int64_t length = product(std::span(d).subspan(axis));
-  want_number(scale);
-  if (bias != kNone) want_number(bias);
+  want_float(scale);
   if (elements(scale) != length || (bias != kNone && elements(bias) != length)) refuse("has a scale of another size than what it normalises");
   const int s = tensor_of(scale);
   const int b = bias == kNone ? s : tensor_of(bias);
@@ -39,7 +38,7 @@ void Lowering::normalise(const graph::Node& node, int from, const Dims& d, size_
 }
 
 void Lowering::layer_norm(const graph::Node& node) {
-  want_number(node.inputs[0]);
+  want_float(node.inputs[0]);
   if (has_output(node, 1) || has_output(node, 2)) refuse("makes its mean or deviation, too");
   const Dims& d = dims(node.inputs[0]);
   const bool rms = node.op_type != "LayerNormalization";
@@ -49,7 +48,7 @@ void Lowering::layer_norm(const graph::Node& node) {
 
 void Lowering::skip_layer_norm(const graph::Node& node) {
   for (const ValueId value : node.inputs) {
-    if (value != kNone) want_number(value);
+    if (value != kNone) want_float(value);
   }
   if (has_output(node, 1) || has_output(node, 2)) refuse("makes its mean or deviation, too");
   const Dims& d = dims(node.inputs[0]);
@@ -70,7 +69,7 @@ void Lowering::skip_layer_norm(const graph::Node& node) {
 void Lowering::reduce(const graph::Node& node) {
   static constexpr std::string_view functions[] = {"ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin", "ReduceProd", "ReduceL1", "ReduceL2",
                                                    "ReduceSumSquare"};
-  want_number(node.inputs[0]);
+  want_float(node.inputs[0]);
   const Dims& d = dims(node.inputs[0]);
   int function = node.op_type == "GlobalAveragePool" ? 1 : node.op_type == "GlobalMaxPool" ? 2
                  : static_cast<int>(std::find(std::begin(functions), std::end(functions), node.op_type) - std::begin(functions));
@@ -86,7 +85,7 @@ void Lowering::reduce(const graph::Node& node) {
   // Axes that go have to be neighbours; else they are brought to the end first.
   const auto begin = std::find(gone.begin(), gone.end(), true);
   if (begin == gone.end()) {
-    copy(from, make(node.outputs[0]), {elements(node.outputs[0])}, {1}, 0, {1}, 0, number_bytes());
+    copy(from, make(node.outputs[0]), {elements(node.outputs[0])}, {1}, 0, {1}, 0, 4);
     return;
   }
   const auto first = static_cast<size_t>(begin - gone.begin());
@@ -111,7 +110,7 @@ void Lowering::reduce(const graph::Node& node) {
       strides.push_back(own[static_cast<size_t>(axis)]);
     }
     const int moved = temporary(static_cast<int64_t>(bytes_of(node.inputs[0])));
-    copy(from, moved, sizes, strides, 0, strides_of(sizes), 0, number_bytes());
+    copy(from, moved, sizes, strides, 0, strides_of(sizes), 0, 4);
     from = moved;
     inner = 1;
   }
