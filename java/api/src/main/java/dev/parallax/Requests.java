@@ -135,10 +135,7 @@ final class Requests implements AutoCloseable {
                     synchronized (this) {
                         session = taken;
                     }
-                    if (result.isCancelled()) {
-                        throw new CancellationException();
-                    }
-                    taken.run();
+                    taken.runUnless(result::isCancelled);
                     value = read.apply(taken);
                 } catch (Throwable e) {  // whatever it is, it is the request's
                     problem = e;

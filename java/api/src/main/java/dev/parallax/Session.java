@@ -18,6 +18,7 @@ import java.util.Objects;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.ReentrantLock;
+import java.util.function.BooleanSupplier;
 import java.util.function.Function;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
@@ -484,13 +485,21 @@ public final class Session implements AutoCloseable {
      * @throws IllegalStateException if this session, or memory that is bound to it, is closed
      */
     public void run() {
+        runUnless(() -> false);
+    }
+
+    /** As {@link #run()}, but cancelled from the start if nobody wants it any more. Asked once {@link #cancel()} is heard. */
+    void runUnless(BooleanSupplier unwanted) {
         try {
             lock.lockInterruptibly();
         } catch (InterruptedException e) {
             throw interruptedWhileWaiting();
         }
         try {
-            begin();
+            long number = begin();
+            if (unwanted.getAsBoolean()) {
+                stop(number, RunStoppedException.Reason.CANCELLED);
+            }
             runToItsEnd(null);
         } finally {
             lock.unlock();

@@ -8,11 +8,12 @@ import java.util.List;
 import java.util.TreeSet;
 
 /**
- * What ran where and when, in one run or in several at the same time, in the form that trace viewers read: Chrome's trace events, which Perfetto
- * (ui.perfetto.dev) and chrome://tracing open.
+ * What ran where and when, in one run or in several at the same time, in the form that trace viewers read: Chrome's
+ * trace events, which Perfetto (ui.perfetto.dev) and chrome://tracing open.
  *
- * <p>A run is a process, with one line per worker, 0 being the thread that called run. A unit is one slice, named after its first operator; its
- * arguments are unit, nodes, branch, layer, device, threads and bytes of its outputs.
+ * <p>A run is a process, with one line per worker, 0 being the thread that called run and -1 a device. A unit is one
+ * slice, named after its first operator; its arguments are unit, nodes, branch, layer, device, threads and bytes of its
+ * outputs.
  *
  * <p><b>Lifetime</b> and <b>Threads</b>: an immutable value.
  *
@@ -68,13 +69,15 @@ public record Trace(Plan plan, List<RunReport> reports) {
         for (int worker : workers) {
             json.beginObject().name("ph").value("M").name("name").value("thread_name").name("pid").value(pid)
                     .name("tid").value(worker).name("args").beginObject().name("name")
-                    .value(worker == 0 ? "caller" : worker < 0 ? "device" : "pool thread " + worker).endObject().endObject();
+                    .value(worker == 0 ? "caller" : worker < 0 ? "device" : "pool thread " + worker)
+                    .endObject().endObject();
         }
         List<Plan.Unit> units = plan.units();
         for (RunReport.UnitRun run : report.units()) {
             Plan.Unit unit = units.get(run.unit());
             json.beginObject().name("ph").value("X").name("cat").value("unit").name("name").value(name(unit))
-                    .name("pid").value(pid).name("tid").value(run.worker()).name("ts").value((offset + run.startNs()) / 1e3)
+                    .name("pid").value(pid).name("tid").value(run.worker())
+                    .name("ts").value((offset + run.startNs()) / 1e3)
                     .name("dur").value(run.durationNs() / 1e3);
             json.name("args").beginObject().name("unit").value(run.unit()).name("nodes").beginArray();
             for (int node : unit.nodes()) {

@@ -18,6 +18,7 @@ import java.util.concurrent.CancellationException;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
@@ -148,41 +149,50 @@ class RequestsTest {
     }
 
     @Test
-    void aCancelledRequestStopsAndTheOthersGoOn() throws InterruptedException {
+    void aCancelledRequestDoesNotBeginAndTheOthersGoOn() throws InterruptedException {
         try (Session session = model.session(options(1, 1))) {
-            CountDownLatch entered = new CountDownLatch(1);
-            CountDownLatch leave = new CountDownLatch(1);
-            CompletableFuture<Boolean> running = session.submit(inputs(0), s -> {
-                entered.countDown();
-                return await(leave);
-            });
+            Held held = new Held();
+            CompletableFuture<Boolean> running = session.submit(inputs(0), held::read);
             CompletableFuture<Map<String, Tensor>> waiting = session.submit(inputs(1));
             CompletableFuture<Map<String, Tensor>> last = session.submit(inputs(2));
-            entered.await();
+            held.entered.await();
             assertTrue(waiting.cancel(true));
-            leave.countDown();
+            held.leave.countDown();
             assertTrue(running.join());
             assertThrows(CancellationException.class, waiting::join);
             assertArrayEquals(model.run(inputs(2)).get("y").toFloatArray(), last.join().get("y").toFloatArray());
         }
     }
 
+    /** Whenever it comes: before the run begins, while it begins, or later. Without it the loops would go on for days. */
+    @Test
+    void aRequestThatRunsIsStoppedByCancelling() throws Exception {
+        try (Model loops = TestModels.load(engine, TestModels.loops());
+                Session session = loops.session(SessionOptions.builder().depth(1).build())) {
+            Tensor x = Tensor.of(new float[] {1, 2, 3, 4}, 4);
+            for (int i = 0; i < 50; i++) {
+                CompletableFuture<Map<String, Tensor>> endless =
+                        session.submit(Map.of("x", x, "times", Tensor.of(new long[] {1L << 40})));
+                TimeUnit.MICROSECONDS.sleep(20L * i);
+                assertTrue(endless.cancel(true));
+                Tensor y = session.submit(Map.of("x", x, "times", Tensor.of(new long[] {3}))).get(60, TimeUnit.SECONDS).get("y");
+                assertEquals(TestModels.loopsOf(2, 3), y.toFloatArray()[1], 1e-6f);
+            }
+        }
+    }
+
     @Test
     void closingWaitsForWhatRunsAndFailsTheRest() throws InterruptedException {
         Session session = model.session(options(1, 1));
-        CountDownLatch entered = new CountDownLatch(1);
-        CountDownLatch leave = new CountDownLatch(1);
-        CompletableFuture<Boolean> running = session.submit(inputs(0), s -> {
-            entered.countDown();
-            return await(leave);
-        });
+        Held held = new Held();
+        CompletableFuture<Boolean> running = session.submit(inputs(0), held::read);
         CompletableFuture<Map<String, Tensor>> waiting = session.submit(inputs(1));
-        entered.await();
+        held.entered.await();
         Thread closer = new Thread(session::close);
         closer.start();
         closer.join(100);
         assertTrue(closer.isAlive(), "close did not wait for the request in progress");
-        leave.countDown();
+        held.leave.countDown();
         closer.join();
         assertTrue(running.join());
         assertInstanceOf(IllegalStateException.class, assertThrows(CompletionException.class, waiting::join).getCause());
@@ -193,7 +203,10 @@ class RequestsTest {
     @Test
     void aRequestMayCloseItsSession() {
         Session session = model.session(options(2, 1));
-        session.submit(inputs(0)).thenRun(session::close).join();
+        assertTrue(session.submit(inputs(0), s -> {
+            session.close();
+            return true;
+        }).join());
         assertThrows(IllegalStateException.class, () -> session.submit(inputs(2)));
     }
 
@@ -214,12 +227,19 @@ class RequestsTest {
         }
     }
 
-    private static boolean await(CountDownLatch latch) {
-        try {
-            latch.await();
-            return true;
-        } catch (InterruptedException e) {
-            throw new IllegalStateException(e);
+    /** Keeps a request in progress. */
+    private static final class Held {
+        final CountDownLatch entered = new CountDownLatch(1);
+        final CountDownLatch leave = new CountDownLatch(1);
+
+        boolean read(Session session) {
+            entered.countDown();
+            try {
+                leave.await();
+                return true;
+            } catch (InterruptedException e) {
+                throw new IllegalStateException(e);
+            }
         }
     }
 }
