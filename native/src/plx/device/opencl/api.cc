@@ -1,6 +1,7 @@
 #include "plx/device/opencl/api.h"
 
 #include <dlfcn.h>
+#include <stdlib.h>  // setenv
 
 #include <map>
 #include <mutex>
@@ -12,6 +13,10 @@ Result<const Api*> load(const std::string& library) {
   static std::map<std::string, std::unique_ptr<Api>> loaded;
   const std::lock_guard lock(mutex);
   if (const auto found = loaded.find(library); found != loaded.end()) return found->second.get();
+  // PoCL takes SIGFPE for itself when it starts, and skips whatever divided: the JVM would miss Java's divisions by zero, and
+  // ONNX Runtime's of the smallest integer by -1 would give what happens to be there (ort/division.h). Our kernels divide no
+  // numbers of a user's as integers. Whoever sets the variable has his way.
+  ::setenv("POCL_SIGFPE_HANDLER", "0", 0);
   void* handle = ::dlopen(library.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (handle == nullptr) {
     const char* why = ::dlerror();
