@@ -90,6 +90,12 @@ enum plx_offload {
   PLX_OFFLOAD_NONE = 2
 };
 
+/* What a present device's regions are judged by, with PLX_OFFLOAD_AUTO. */
+enum plx_profile {
+  PLX_PROFILE_MEASURED = 0, /* plx_engine_calibrate's rates, measured when first needed; what they accept is tried once */
+  PLX_PROFILE_PAPER = 1     /* the paper's constants and thresholds (section 3.1); nothing is measured */
+};
+
 /* ---- versions and errors ---------------------------------------------------------------------------------------- */
 
 /* The PLX_ABI_VERSION this library was built with. Bindings check it before any other call. */
@@ -133,6 +139,13 @@ PLX_API plx_status* plx_engine_info_json(plx_engine* engine, plx_text** out_text
  * {"devices":[{"device":"opencl","name":"Mali-G610 r0p0","driver":"OpenCL 3.0 ...","shares_memory":true,
  *              "work_group":1024,"local_bytes":32768,"memory_bytes":..}],"problem":""} */
 PLX_API plx_status* plx_devices_json(plx_text** out_text);
+
+/* Measures what a device (as in plx_plan_options.device) and the CPU beside it can do, unless that is known already (again
+ * != 0: even so): seconds, once per device, driver, processor, thread count and version of ONNX Runtime, kept in
+ * parallax/ in XDG_CACHE_HOME or ~/.cache. Rates are MAC/s of "convolution" and "product", B/s of the rest:
+ * {"device":"opencl","latency_s":2e-4,"border_bytes_per_s":1e10,"device_rates":{"launch_s":1e-5,"convolution":..,"product":..,
+ *  "thin":..,"elementwise":..,"rows":..,"movement":..},"cpu_rates":{..},"file":"...","took_s":0} */
+PLX_API plx_status* plx_engine_calibrate(plx_engine* engine, const char* device, int32_t again, plx_text** out_text);
 
 /* ---- model ------------------------------------------------------------------------------------------------------- */
 
@@ -219,7 +232,12 @@ typedef struct plx_plan_options {
   const int64_t* shape_dims;
   size_t shape_count;
   int32_t offload;  /* plx_offload */
-  int32_t reserved; /* 0 */
+  int32_t profile;  /* plx_profile */
+  /* Where operators and regions run whatever that costs, one after the other: "Conv=cpu,Softmax=device,region 3=cpu". Later
+   * ones count more than earlier ones, and all of them more than `offload`. Operators outside ai.onnx are "domain:Op";
+   * regions are numbered as in the plan made with the same operators placed. NULL or "" = none. What names nothing that
+   * there is gives PLX_INVALID_ARGUMENT. */
+  const char* placements;
 } plx_plan_options;
 
 /* Cuts the model. Plans are immutable, independent of sessions, and checked by the validator before they are handed

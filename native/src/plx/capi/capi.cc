@@ -12,6 +12,7 @@
 #include <string>
 
 #include "plx/base/text.h"
+#include "plx/engine/calibration.h"
 #include "plx/engine/devices.h"
 #include "plx/engine/model.h"
 #include "plx/ort/runtime.h"
@@ -194,6 +195,15 @@ plx::Result<plx::engine::PlanRequest> request_of(const plx_plan_options& options
     return fail(Code::kInvalidArgument, "offload is ", options.offload, "; see enum plx_offload");
   }
   request.options.offload_all = options.offload == PLX_OFFLOAD_ALL;
+  if (options.profile < PLX_PROFILE_MEASURED || options.profile > PLX_PROFILE_PAPER) {
+    return fail(Code::kInvalidArgument, "profile is ", options.profile, "; it must be 0 (measured) or 1 (paper)");
+  }
+  request.paper_rates = options.profile == PLX_PROFILE_PAPER;
+  if (options.placements != nullptr) {
+    auto placements = plx::partition::placements_from_text(options.placements);
+    if (!placements) return placements.error();
+    request.options.placements = placements.take();
+  }
   if (options.device != nullptr && options.device[0] != '\0' && options.offload != PLX_OFFLOAD_NONE) {
     if (plx::engine::is_device_name(options.device)) {
       request.device = options.device;
@@ -285,6 +295,17 @@ plx_status* plx_devices_json(plx_text** out_text) {
   return guarded([&]() -> plx::Status {
     if (out_text == nullptr) return missing("out_text");
     return put_text(plx::engine::devices_json(), out_text);
+  });
+}
+
+plx_status* plx_engine_calibrate(plx_engine* engine, const char* device, int32_t again, plx_text** out_text) {
+  return guarded([&]() -> plx::Status {
+    if (engine == nullptr) return missing("engine");
+    if (device == nullptr) return missing("device");
+    if (out_text == nullptr) return missing("out_text");
+    auto calibration = plx::engine::calibrate(engine->runtime, device, again != 0);
+    if (!calibration) return calibration.error();
+    return put_text(plx::engine::to_json(*calibration), out_text);
   });
 }
 

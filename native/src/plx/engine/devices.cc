@@ -14,15 +14,6 @@ namespace {
 
 constexpr std::string_view kOpenCl = "opencl";
 
-// Built kernels go where caches go.
-std::string cache_folder() {
-  for (const auto& [variable, below] : {std::pair{"XDG_CACHE_HOME", "/parallax"}, {"HOME", "/.cache/parallax"}}) {
-    const char* value = std::getenv(variable);
-    if (value != nullptr && value[0] == '/') return std::string(value) + below;
-  }
-  return "";
-}
-
 struct Registered {
   std::mutex mutex;
   std::map<std::string, std::weak_ptr<device::Device>> by_name;
@@ -39,6 +30,14 @@ Registered& registered() {
 }
 
 }  // namespace
+
+std::string cache_folder() {
+  for (const auto& [variable, below] : {std::pair{"XDG_CACHE_HOME", "/parallax"}, {"HOME", "/.cache/parallax"}}) {
+    const char* value = std::getenv(variable);
+    if (value != nullptr && value[0] == '/') return std::string(value) + below;
+  }
+  return "";
+}
 
 void register_device(const std::string& name, const std::shared_ptr<device::Device>& device) {
   const std::lock_guard lock(registered().mutex);

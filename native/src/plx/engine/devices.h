@@ -21,6 +21,9 @@ void register_device(const std::string& name, const std::shared_ptr<device::Devi
 // As JSON, for people: each device, or why a kind has none.
 std::string devices_json();
 
+// Where what was made for a machine's devices is kept; empty for nowhere.
+std::string cache_folder();
+
 // Whether a name is one of a device that has to be there, and no profile's.
 bool is_device_name(const std::string& name);
 

@@ -8,8 +8,10 @@
 #include <set>
 #include <type_traits>
 
+#include "plx/engine/calibration.h"
 #include "plx/engine/devices.h"
 #include "plx/engine/measure.h"
+#include "plx/engine/trial.h"
 #include "plx/ort/symbolic_shapes.h"
 
 namespace plx::engine {
@@ -66,7 +68,10 @@ std::string key_of(const PlanRequest& request) {
     key += '|';
   }
   add(request.device);
+  add(static_cast<int>(request.paper_rates));
   add(static_cast<int>(o.offload_all));
+  for (const partition::Placement& placement : o.placements) add(partition::placement_name(placement));
+  key += '|';
   if (o.device) {
     const partition::DeviceProfile& d = *o.device;
     key += 'd';
@@ -75,6 +80,12 @@ std::string key_of(const PlanRequest& request) {
     key += '|';
     add(d.min_nodes);
     for (const double number : {d.min_macs, d.max_bytes_per_mac, d.latency_s, d.r_acc, d.b_bw, d.r_cpu}) add(number);
+    if (d.measured) {
+      for (const partition::Rates* rates : {&d.measured->device, &d.measured->cpu}) {
+        add(rates->launch_s);
+        for (const double rate : rates->per_s) add(rate);
+      }
+    }
   }
   return key;
 }
@@ -336,34 +347,16 @@ Result<std::shared_ptr<PlanHandle>> Model::make_plan(const PlanRequest& request)
     if (!subject) return subject.error();
     handle->subject = *subject;
   }
-  partition::Options options = request.options;
-  partition::Refusals refusals;
-  if (handle->device != nullptr) {
-    const graph::Graph& graph = *handle->subject->graph;
-    partition::DeviceProfile profile = partition::gpu_profile();
-    profile.name = request.device;
-    profile.operators.clear();
-    std::set<std::string> taken;
-    for (size_t node = 0; node < graph.nodes.size(); ++node) {
-      // Of such a device it need not be measured: ONNX Runtime's kernels were there first.
-      const bool slower = handle->device->info().is_cpu && !request.options.offload_all;
-      refusals.push_back(slower ? "the device is this machine's CPU, which is faster by itself (offload all takes it all the same)"
-                                : handle->device->refuses(graph, shapes, static_cast<graph::NodeId>(node)));
-      const graph::Node& n = graph.nodes[node];
-      if (refusals.back().empty()) taken.insert(n.domain.empty() ? n.op_type : n.domain + ":" + n.op_type);
-    }
-    profile.operators.assign(taken.begin(), taken.end());
-    options.device = std::move(profile);
-    handle->shapes = std::make_shared<const graph::Shapes>(shapes);
-  }
   std::optional<partition::Measured> measured;
-  if (request.options.units == partition::Units::kMixed) {
+  if (request.options.units == partition::Units::kMixed && handle->device == nullptr) {
     auto times = measure(handle->subject, shapes);
     if (!times) return times.error();
     measured = times.take();
   }
-  auto plan = partition::make_plan(*handle->subject->graph, shapes, options, measured ? &*measured : nullptr,
-                                   handle->device != nullptr ? &refusals : nullptr);
+  if (handle->device != nullptr) handle->shapes = std::make_shared<const graph::Shapes>(shapes);
+  auto plan = handle->device != nullptr
+                  ? plan_for_device(request, *handle)
+                  : partition::make_plan(*handle->subject->graph, shapes, request.options, measured ? &*measured : nullptr);
   if (!plan) return plan.error();
   handle->plan = std::make_shared<const partition::Plan>(plan.take());
   const std::lock_guard lock(mutex_);
@@ -373,6 +366,40 @@ Result<std::shared_ptr<PlanHandle>> Model::make_plan(const PlanRequest& request)
   plans_.emplace_front(key, handle);
   if (plans_.size() > kPlansKept) plans_.pop_back();
   return handle;
+}
+
+// By measured rates, and what they accept is tried; where all of it runs there whatever that costs, rates are only told if
+// they are known.
+Result<partition::Plan> Model::plan_for_device(const PlanRequest& request, const PlanHandle& handle) const {
+  const graph::Graph& graph = *handle.subject->graph;
+  partition::Options options = request.options;
+  partition::DeviceProfile profile;
+  if (!request.paper_rates) {
+    std::optional<Calibration> calibration = known_calibration(handle.subject->runtime, request.device);
+    if (!calibration && !options.offload_all) {
+      auto made = calibrate(handle.subject->runtime, request.device);
+      if (!made) return made.error();
+      calibration = made.take();
+    }
+    if (calibration) profile = std::move(calibration->profile);
+  }
+  profile.name = request.device;
+  partition::DeviceAnswers answers;
+  std::set<std::string> taken;
+  for (size_t node = 0; node < graph.nodes.size(); ++node) {
+    answers.refusals.push_back(handle.device->refuses(graph, *handle.shapes, static_cast<graph::NodeId>(node)));
+    const graph::Node& n = graph.nodes[node];
+    if (answers.refusals.back().empty()) taken.insert(n.domain.empty() ? n.op_type : n.domain + ":" + n.op_type);
+  }
+  profile.operators.assign(taken.begin(), taken.end());
+  const bool tries = profile.measured.has_value() && !options.offload_all;
+  options.device = std::move(profile);
+  auto plan = partition::make_plan(graph, *handle.shapes, options, nullptr, &answers);
+  const auto accepted = [](const partition::Region& region) { return region.accepted; };
+  if (!plan || !tries || std::none_of(plan->regions.begin(), plan->regions.end(), accepted)) return plan;
+  const auto tried = std::make_shared<const partition::Plan>(plan.take());
+  answers.trials = try_regions(handle.subject, tried, handle.device, handle.shapes);
+  return partition::make_plan(graph, *handle.shapes, options, nullptr, &answers);
 }
 
 Result<std::shared_ptr<PlanHandle>> Model::read_plan(std::string_view json) {

@@ -42,6 +42,7 @@ struct PlanHandle {
 struct PlanRequest {
   partition::Options options;
   std::string device;     // of a device that is there (devices.h), in place of a profile in the options; empty: none
+  bool paper_rates = false;  // judge its regions by the paper's constants and thresholds, and try none
   bool estimate = false;  // for units=whole; cut plans always estimate
   std::vector<std::pair<std::string, std::vector<int64_t>>> shapes;  // of inputs, by name
 };
@@ -74,6 +75,7 @@ class Model {
   static Result<std::shared_ptr<Model>> finish(schedule::Subject subject, Result<graph::Graph> graph, graph::ReadOptions options,
                                                const graph::Mapping* file = nullptr);
   Result<std::shared_ptr<const schedule::Subject>> optimised(bool for_device, const ort::InputDims& dims, graph::Shapes& shapes);
+  Result<partition::Plan> plan_for_device(const PlanRequest& request, const PlanHandle& handle) const;
   Result<ort::InputDims> dims_of(const graph::Graph& graph, const PlanRequest& request) const;
 
   std::shared_ptr<const schedule::Subject> given_;

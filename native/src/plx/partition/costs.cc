@@ -2,17 +2,21 @@
 
 #include <algorithm>
 
+#include "plx/partition/rates.h"
+
 namespace plx::partition {
 
 Costs weigh(const Graph& graph, const graph::Shapes& shapes) {
   Costs costs;
   costs.work.resize(graph.nodes.size());
+  costs.load.resize(graph.nodes.size());
   costs.constant.resize(graph.values.size());
   costs.bytes.resize(graph.values.size());
   for (size_t node = 0; node < graph.nodes.size(); ++node) {
     const auto work = estimate(graph, shapes, static_cast<NodeId>(node));
     if (work) costs.work[node] = *work;
     else ++costs.unknown_nodes;
+    costs.load[node] = workload(graph, shapes, static_cast<NodeId>(node), costs.work[node]);
   }
   for (size_t value = 0; value < graph.values.size(); ++value) {
     const graph::Value& v = graph.values[value];

@@ -12,6 +12,7 @@ namespace plx::partition {
 
 struct Costs {
   std::vector<Work> work;                        // per node; zero where unknown
+  std::vector<Workload> load;                    // per node
   std::vector<bool> constant;                    // per value: an initializer, or made by a Constant node
   std::vector<std::optional<uint64_t>> bytes;    // per value; nothing where unknown or not a dense tensor
   size_t unknown_nodes = 0;                      // nodes whose work could not be told

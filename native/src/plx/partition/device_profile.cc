@@ -3,6 +3,7 @@
 
 #include "plx/partition/json_read.h"
 #include "plx/partition/profile.h"
+#include "plx/partition/rates.h"
 
 namespace plx::partition {
 
@@ -60,11 +61,40 @@ Status check_profile(const DeviceProfile& profile) {
     return fail(Code::kInvalidArgument, who, ": '", bound.key, "' is ", bound.value, "; it must be at least ",
                 bound.low);
   }
+  if (!profile.measured) return {};
+  for (const Rates* rates : {&profile.measured->device, &profile.measured->cpu}) {
+    if (!(rates->launch_s >= 0) || !std::isfinite(rates->launch_s)) {
+      return fail(Code::kInvalidArgument, who, ": 'launch_s' is ", rates->launch_s, "; it must be at least 0");
+    }
+    for (size_t c = 0; c < kOperatorClasses; ++c) {
+      if (rates->per_s[c] >= 1 && std::isfinite(rates->per_s[c])) continue;
+      return fail(Code::kInvalidArgument, who, ": rate '", kOperatorClassNames[c], "' is ", rates->per_s[c],
+                  "; it must be at least 1");
+    }
+  }
   return {};
 }
 
+namespace {
+
+Rates read_rates(const JsonAt& json) {
+  Rates rates;
+  rates.launch_s = json.at("launch_s").number();
+  for (size_t c = 0; c < kOperatorClasses; ++c) rates.per_s[c] = json.at(kOperatorClassNames[c]).number();
+  return rates;
+}
+
+nlohmann::ordered_json write_rates(const Rates& rates) {
+  nlohmann::ordered_json json{{"launch_s", rates.launch_s}};
+  for (size_t c = 0; c < kOperatorClasses; ++c) json[std::string(kOperatorClassNames[c])] = rates.per_s[c];
+  return json;
+}
+
+}  // namespace
+
 DeviceProfile read_profile(const JsonAt& json) {
-  json.only({"name", "operators", "min_nodes", "min_macs", "max_bytes_per_mac", "latency_s", "r_acc", "b_bw", "r_cpu"});
+  json.only({"name", "operators", "min_nodes", "min_macs", "max_bytes_per_mac", "latency_s", "r_acc", "b_bw", "r_cpu",
+             "measured"});
   DeviceProfile profile;
   profile.name = json.at("name").text();
   const JsonAt operators = json.at("operators");
@@ -79,11 +109,16 @@ DeviceProfile read_profile(const JsonAt& json) {
   number("r_acc", profile.r_acc);
   number("b_bw", profile.b_bw);
   number("r_cpu", profile.r_cpu);
+  if (json.has("measured")) {
+    const JsonAt measured = json.at("measured");
+    profile.measured = MeasuredRates{read_rates(measured.at("device")), read_rates(measured.at("cpu"))};
+  }
   return profile;
 }
 
 nlohmann::ordered_json write_profile(const DeviceProfile& profile) {
-  return {{"name", profile.name},
+  nlohmann::ordered_json json{
+          {"name", profile.name},
           {"operators", profile.operators},
           {"min_nodes", profile.min_nodes},
           {"min_macs", profile.min_macs},
@@ -92,6 +127,14 @@ nlohmann::ordered_json write_profile(const DeviceProfile& profile) {
           {"r_acc", profile.r_acc},
           {"b_bw", profile.b_bw},
           {"r_cpu", profile.r_cpu}};
+  if (profile.measured) {
+    json["measured"] = {{"device", write_rates(profile.measured->device)}, {"cpu", write_rates(profile.measured->cpu)}};
+  }
+  return json;
+}
+
+std::string to_json(const DeviceProfile& profile) {
+  return write_profile(profile).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
 namespace {

@@ -12,6 +12,8 @@
 // Control flow counts 0 and is no "unknown size": how often a body runs is not a matter of shapes, and a made-up
 // number would only skew ratios. A tensor with more than 2^63 elements cannot exist; its size counts as unknown, which
 // keeps every product and every sum finite in double.
+#include "plx/partition/flops.h"
+
 #include <algorithm>
 #include <map>
 
@@ -27,11 +29,6 @@ using graph::Node;
 constexpr std::string_view kMicrosoft = "com.microsoft";
 constexpr std::string_view kNchwc = "com.microsoft.nchwc";
 constexpr std::string_view kInternalNhwc = "com.ms.internal.nhwc";
-
-enum class Kind {
-  kOther, kConv, kConvTranspose, kMatMul, kGemm, kEinsum, kRecurrent, kQkvAttention, kAttention, kElementWise, kPool,
-  kReduce,
-};
 
 // One table for all domains we know: no name means two different things in them except Attention (see kind_of).
 const std::map<std::string_view, Kind>& kinds() {
@@ -74,6 +71,8 @@ const std::map<std::string_view, Kind>& kinds() {
   return table;
 }
 
+}  // namespace
+
 Kind kind_of(const Node& node) {
   const bool known_domain = node.domain.empty() || node.domain == "ai.onnx" || node.domain == kMicrosoft ||
                             node.domain == kNchwc || node.domain == kInternalNhwc;
@@ -83,6 +82,8 @@ Kind kind_of(const Node& node) {
   const auto found = kinds().find(node.op_type);
   return found == kinds().end() ? Kind::kOther : found->second;
 }
+
+namespace {
 
 // A node's tensors at the shapes given.
 class Sizes {

@@ -5,6 +5,7 @@
 #include "plx/partition/branches.h"
 #include "plx/partition/costs.h"
 #include "plx/partition/dag.h"
+#include "plx/partition/format.h"
 #include "plx/partition/profile.h"
 #include "plx/partition/regions.h"
 #include "plx/partition/units.h"
@@ -55,14 +56,14 @@ const char* node_class_name(NodeClass c) {
 }
 
 Result<Plan> make_plan(const Graph& graph, const graph::Shapes& shapes, const Options& options, const Measured* measured,
-                       const Refusals* refusals) {
+                       const DeviceAnswers* answers) {
   if (Status status = check_options(options); !status) return status.error();
-  if (options.units == Units::kMixed && measured == nullptr) {
-    return fail(Code::kInvalidArgument, "a mixed plan needs measured times");
-  }
   if (options.units == Units::kMixed && options.device) {
     return fail(Code::kUnsupported, "a mixed plan is for the CPU alone: cut into branches to see what device '",
                 options.device->name, "' would take");
+  }
+  if (options.units == Units::kMixed && measured == nullptr) {
+    return fail(Code::kInvalidArgument, "a mixed plan needs measured times");
   }
   Plan plan;
   plan.options = options;
@@ -70,8 +71,20 @@ Result<Plan> make_plan(const Graph& graph, const graph::Shapes& shapes, const Op
   const Dag nodes = node_dag(graph);
   const Costs costs = weigh(graph, shapes);
   plan.unknown_sizes = costs.unknown_nodes;
-  if (refusals != nullptr) plan.refusals = *refusals;
-  if (options.device) plan.regions = find_regions(graph, nodes, costs, options, refusals);
+  if (options.device) {
+    auto regions = find_regions(graph, nodes, costs, options, answers);
+    if (!regions) return regions.error();
+    plan.regions = regions.take();
+    if (answers != nullptr) plan.refusals = answers->refusals;
+    else plan.refusals.resize(graph.nodes.size());
+    const std::vector<std::string> kept = kept_on_cpu(graph, options.placements);
+    for (size_t node = 0; node < kept.size(); ++node) {
+      if (!kept[node].empty()) plan.refusals[node] = "it is placed on the CPU: " + kept[node];
+    }
+  } else if (!options.placements.empty()) {
+    return fail(Code::kInvalidArgument, "'", printable(placement_name(options.placements.front())),
+                "' is about a device's regions, and the plan is for no device");
+  }
   cut_branches(graph, nodes, costs, plan);
   if (Status status = cut_units(graph, shapes, nodes, costs, measured, plan); !status) return status.error();
   if (Status status = validate(graph, plan); !status) {

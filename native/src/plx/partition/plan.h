@@ -10,6 +10,7 @@
 // delegation thresholds are stated in MACs, so they are compared with `macs`. Ratios Fmax / Fmin do not care.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -36,6 +37,23 @@ const char* units_name(Units units);       // "whole", "layers", "branches", "no
 const char* rule_name(Rule rule);          // "paper", "relaxed"
 const char* node_class_name(NodeClass c);  // "sequential", "splitter", "merger", "split-merge"
 
+// See rates.h.
+enum class OperatorClass { kConvolution, kProduct, kThin, kElementWise, kRows, kMovement };
+inline constexpr size_t kOperatorClasses = 6;
+struct Workload {
+  int64_t launches = 0;                           // nodes that take any time
+  std::array<double, kOperatorClasses> amount{};  // MACs or bytes
+};
+struct Rates {
+  double launch_s = 0;                           // what a node takes beside its work
+  std::array<double, kOperatorClasses> per_s{};  // MAC/s or B/s
+};
+// What is measured of a device and of the CPU beside it.
+struct MeasuredRates {
+  Rates device;
+  Rates cpu;
+};
+
 // A device as it declares itself, present or not. Defaults are the paper's constants (section 3.1, appendix A).
 struct DeviceProfile {
   std::string name;
@@ -47,10 +65,25 @@ struct DeviceProfile {
   double r_acc = 2.6e13;               // MAC/s
   double b_bw = 51.2e9;                // B/s
   double r_cpu = 1e9;                  // MAC/s
+  // With these, regions are judged by them, latency_s and b_bw, in place of the thresholds, r_acc and r_cpu.
+  std::optional<MeasuredRates> measured;
 };
+// By measured rates a region has to be this much faster on the device: there is error in them.
+inline constexpr double kMargin = 0.9;
 // The declaration built in as "gpu"; and one read from JSON text.
 DeviceProfile gpu_profile();
 Result<DeviceProfile> device_profile_from_json(std::string_view json);
+std::string to_json(const DeviceProfile& profile);
+
+// Where a user wants something to run, whatever that costs.
+struct Placement {
+  std::string op;       // all nodes of an operator: "Conv", or "domain:Op"; empty: a region
+  int region = -1;      // of the plan that is made without this placement
+  bool on_device = false;
+};
+std::string placement_name(const Placement& placement);  // "Conv=cpu", "region 3=device"
+// "Conv=cpu,region 3=device"; kInvalidArgument for anything else.
+Result<std::vector<Placement>> placements_from_text(std::string_view text);
 
 struct Options {
   Units units = Units::kWhole;
@@ -59,14 +92,24 @@ struct Options {
   int min_nodes = 3;  // the paper's N > 2
   std::optional<DeviceProfile> device;
   bool offload_all = false;  // every candidate region is accepted, whatever it costs
+  std::vector<Placement> placements;  // later ones before earlier ones, and all before offload_all
+};
+
+// What a region took when it was tried.
+struct Trial {
+  double device_s = 0;
+  double cpu_s = 0;
+  std::string problem;  // why it could not be tried; empty if it was
 };
 
 struct Region {
   std::vector<NodeId> nodes;  // topological
   double macs = 0;            // F
   uint64_t border_bytes = 0;  // B
-  double device_s = 0;        // L + F / r_acc + B / b_bw
-  double cpu_s = 0;           // F / r_cpu
+  Workload work;
+  double device_s = 0;        // predicted: L + F / r_acc + B / b_bw; by measured rates L + seconds(work) + B / b_bw
+  double cpu_s = 0;           // F / r_cpu; by measured rates seconds(work)
+  std::optional<Trial> trial; // of what was predicted to pay
   bool accepted = false;
   std::string reason;         // why it was given back to the CPU graph; empty when accepted
 };
@@ -123,8 +166,11 @@ struct Census {
   size_t most_branches = 0;  // in one layer
 };
 
-// Of each node, why a device that is there does not take it; empty if it does.
-using Refusals = std::vector<std::string>;
+// What a device that is there says of a graph.
+struct DeviceAnswers {
+  std::vector<std::string> refusals;        // of each node, why the device does not take it; empty if it does
+  std::vector<std::optional<Trial>> trials; // per region of the plan that is made without them; may be empty
+};
 
 struct Plan {
   Options options;
@@ -137,14 +183,14 @@ struct Plan {
   std::vector<Alias> aliases;   // topological
   Census cut;                   // regions counted as one node each
   size_t unknown_sizes = 0;     // nodes whose FLOPs could not be told: a size was not known
-  Refusals refusals;            // as they were given; not in JSON
+  std::vector<std::string> refusals;  // of a device that is there, and of placements; not in JSON
 };
 
 struct Measured;  // mix.h
 
 // Analyses and cuts. Units::kMixed needs `measured`; nobody else looks at it. `shapes` has an entry per value (unknown ones count nothing, see Plan::unknown_sizes).
 Result<Plan> make_plan(const Graph& graph, const graph::Shapes& shapes, const Options& options,
-                       const Measured* measured = nullptr, const Refusals* refusals = nullptr);
+                       const Measured* measured = nullptr, const DeviceAnswers* answers = nullptr);
 
 // Re-checks a plan from the graph alone, sharing no code with make_plan: every node in exactly one branch, every branch
 // in one layer later than its predecessors', every node in exactly one unit or alias, no cycle between units, unit

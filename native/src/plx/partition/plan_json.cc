@@ -5,6 +5,7 @@
 // may add some; a later version that changes a meaning raises the number.
 #include "plx/partition/json_read.h"
 #include "plx/partition/plan.h"
+#include "plx/partition/rates.h"
 
 namespace plx::partition {
 
@@ -30,13 +31,22 @@ Json write_options(const Options& options) {
             {"min_nodes", options.min_nodes}};
   json["device"] = options.device ? write_profile(*options.device) : Json(nullptr);
   if (options.offload_all) json["offload"] = "all";
+  for (const Placement& placement : options.placements) json["placements"].push_back(placement_name(placement));
+  return json;
+}
+
+Json write_workload(const Workload& work) {
+  Json json{{"launches", work.launches}};
+  for (size_t c = 0; c < kOperatorClasses; ++c) json[std::string(kOperatorClassNames[c])] = work.amount[c];
   return json;
 }
 
 Json write_region(const Region& region) {
-  return {{"nodes", region.nodes},       {"macs", region.macs},   {"border_bytes", region.border_bytes},
+  Json json{{"nodes", region.nodes},       {"macs", region.macs},   {"border_bytes", region.border_bytes},
           {"device_s", region.device_s}, {"cpu_s", region.cpu_s}, {"accepted", region.accepted},
-          {"reason", region.reason}};
+          {"reason", region.reason},     {"work", write_workload(region.work)}};
+  if (region.trial) json["trial"] = {{"device_s", region.trial->device_s}, {"cpu_s", region.trial->cpu_s}, {"problem", region.trial->problem}};
+  return json;
 }
 
 Json write_branch(const Branch& branch) {
@@ -136,6 +146,14 @@ Options read_options(const JsonAt& json) {
   const JsonAt device = json.at("device");
   if (!device.is_null()) options.device = read_profile(device);
   if (json.has("offload")) options.offload_all = json.at("offload").choice({"auto", "all"}) == 1;
+  if (json.has("placements")) {
+    const JsonAt placements = json.at("placements");
+    for (size_t i = 0; i < placements.size(); ++i) {
+      auto one = placements_from_text(placements.at(i).text());
+      if (!one || one->size() != 1) placements.at(i).complain("is no placement");
+      options.placements.push_back(one->front());
+    }
+  }
   return options;
 }
 
@@ -148,6 +166,15 @@ Region read_region(const JsonAt& json) {
   region.cpu_s = json.at("cpu_s").number();
   region.accepted = json.at("accepted").boolean();
   region.reason = json.at("reason").text();
+  if (json.has("work")) {
+    const JsonAt work = json.at("work");
+    region.work.launches = work.at("launches").integer();
+    for (size_t c = 0; c < kOperatorClasses; ++c) region.work.amount[c] = work.at(kOperatorClassNames[c]).number();
+  }
+  if (json.has("trial")) {
+    const JsonAt trial = json.at("trial");
+    region.trial = Trial{trial.at("device_s").number(), trial.at("cpu_s").number(), trial.at("problem").text()};
+  }
   return region;
 }
 

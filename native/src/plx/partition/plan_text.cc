@@ -101,6 +101,7 @@ class TextWriter {
     line("");
     line("Delegate regions for '", printable(plan_.options.device->name), "': ",
          plural(plan_.regions.size(), "candidate", "candidates"), ", ", std::to_string(accepted.size()), " accepted",
+         plan_.options.device->measured ? "; times by measured rates" : "",
          plan_.options.units == Units::kWhole && !accepted.empty() ? " (not cut out: units whole)" : "");
     for (const int r : accepted) region(r);
     const auto larger = [&](int a, int b) { return plan_.regions[a].macs > plan_.regions[b].macs; };
@@ -127,9 +128,10 @@ class TextWriter {
 
   void region(int index) {
     const Region& r = plan_.regions[index];
+    const std::string tried = r.trial && r.trial->problem.empty() ? "; tried, " + format_seconds(r.trial->device_s) + " and " + format_seconds(r.trial->cpu_s) : "";
     line("  region ", std::to_string(index), ": N ", std::to_string(r.nodes.size()), ", F ", format_count(r.macs),
          " MACs, B ", format_bytes(r.border_bytes), ", device ", format_seconds(r.device_s), ", CPU ",
-         format_seconds(r.cpu_s), r.accepted ? ": accepted" : ": given back, " + printable(r.reason, 200));
+         format_seconds(r.cpu_s), tried, r.accepted ? ": accepted" : ": given back, " + printable(r.reason, 200));
   }
 
   void layers() {

@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <numeric>
+#include <set>
 #include <unordered_set>
 
 #include "plx/partition/format.h"
+#include "plx/partition/rates.h"
 
 namespace plx::partition {
 
@@ -148,9 +150,27 @@ std::vector<int> grow_regions(const Dag& dag, const std::vector<bool>& takes) {
 
 void judge_region(const DeviceProfile& profile, Region& region) {
   const double bytes = static_cast<double>(region.border_bytes);
+  region.accepted = false;
+  const auto slower = [&](const char* who, double device_s, double cpu_s) {
+    region.reason = std::string(who) + format_seconds(device_s) + ", the CPU " + format_seconds(cpu_s);
+  };
+  if (profile.measured) {
+    region.device_s = profile.latency_s + seconds(profile.measured->device, region.work) + bytes / profile.b_bw;
+    region.cpu_s = seconds(profile.measured->cpu, region.work);
+    if (!(region.device_s < kMargin * region.cpu_s)) {
+      slower("by measured rates the device would take ", region.device_s, region.cpu_s);
+    } else if (region.trial && !region.trial->problem.empty()) {
+      region.reason = "it could not be tried: " + region.trial->problem;
+    } else if (region.trial && !(region.trial->device_s < kMargin * region.trial->cpu_s)) {
+      slower("when tried the device took ", region.trial->device_s, region.trial->cpu_s);
+    } else {
+      region.accepted = true;
+      region.reason.clear();
+    }
+    return;
+  }
   region.device_s = profile.latency_s + region.macs / profile.r_acc + bytes / profile.b_bw;
   region.cpu_s = region.macs / profile.r_cpu;
-  region.accepted = false;
   const auto count = static_cast<int64_t>(region.nodes.size());
   if (count < profile.min_nodes) {
     region.reason = "N is " + std::to_string(count) + ", fewer than " + std::to_string(profile.min_nodes);
@@ -160,25 +180,103 @@ void judge_region(const DeviceProfile& profile, Region& region) {
     const std::string ratio = region.macs > 0 ? format_ratio(bytes / region.macs) : "infinite";
     region.reason = "B / F is " + ratio + " bytes per MAC, more than " + format_ratio(profile.max_bytes_per_mac);
   } else if (!(region.device_s < region.cpu_s)) {
-    region.reason = "the device would take " + format_seconds(region.device_s) + ", the CPU " +
-                    format_seconds(region.cpu_s);
+    slower("the device would take ", region.device_s, region.cpu_s);
   } else {
     region.accepted = true;
     region.reason.clear();
   }
 }
 
-std::vector<Region> find_regions(const Graph& graph, const Dag& dag, const Costs& costs, const Options& options,
-                                 const Refusals* refusals) {
+namespace {
+
+std::string operator_of(const graph::Node& node) {
+  const bool standard = node.domain.empty() || node.domain == "ai.onnx";
+  return standard ? node.op_type : node.domain + ":" + node.op_type;
+}
+
+// The last placement of the operator, or null.
+const Placement* placed(const std::vector<Placement>& placements, const std::string& op) {
+  const auto last = std::find_if(placements.rbegin(), placements.rend(), [&](const Placement& p) { return p.op == op; });
+  return last == placements.rend() ? nullptr : &*last;
+}
+
+// Accepts and gives back as the user wishes; later placements count.
+void place(const Graph& graph, const Options& options, int index, Region& region) {
+  const auto accept = [&] {
+    region.accepted = true;
+    region.reason.clear();
+  };
+  if (options.offload_all) accept();
+  for (const Placement& placement : options.placements) {
+    const bool has = placement.op.empty()
+                         ? placement.region == index
+                         : placement.on_device && std::any_of(region.nodes.begin(), region.nodes.end(), [&](NodeId node) {
+                             return operator_of(graph.nodes[node]) == placement.op;
+                           });
+    if (!has) continue;
+    if (placement.on_device) {
+      accept();
+    } else {
+      region.accepted = false;
+      region.reason = "it is placed there: " + placement_name(placement);
+    }
+  }
+}
+
+// A placement that nothing follows is a slip of the pen.
+Status all_followed(const Graph& graph, const Options& options, const std::vector<Region>& regions,
+                    const std::vector<int>& region_of) {
+  for (const Placement& placement : options.placements) {
+    if (placement.op.empty()) {
+      if (static_cast<size_t>(placement.region) < regions.size()) continue;
+      return fail(Code::kInvalidArgument, "'", placement_name(placement), "': there are ", regions.size(),
+                  " regions, counted from 0");
+    }
+    std::set<std::string> there;
+    bool known = false;
+    bool taken = false;
+    for (size_t node = 0; node < graph.nodes.size(); ++node) {
+      const std::string op = operator_of(graph.nodes[node]);
+      there.insert(op);
+      if (op != placement.op) continue;
+      known = true;
+      taken = taken || region_of[node] >= 0;
+    }
+    if (!known) {
+      std::string names;
+      for (const std::string& name : there) names += (names.empty() ? "" : ", ") + name;
+      return fail(Code::kInvalidArgument, "'", printable(placement_name(placement)), "': the optimised graph has no such operator, but ",
+                  printable(names, 1000));
+    }
+    if (placement.on_device && !taken && placed(options.placements, placement.op)->on_device) {
+      return fail(Code::kInvalidArgument, "'", printable(placement_name(placement)), "': the device takes none of these nodes; the plan without it says why");
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+std::vector<std::string> kept_on_cpu(const Graph& graph, const std::vector<Placement>& placements) {
+  std::vector<std::string> kept(graph.nodes.size());
+  if (placements.empty()) return kept;
+  for (size_t node = 0; node < graph.nodes.size(); ++node) {
+    const Placement* placement = placed(placements, operator_of(graph.nodes[node]));
+    if (placement != nullptr && !placement->on_device) kept[node] = placement_name(*placement);
+  }
+  return kept;
+}
+
+Result<std::vector<Region>> find_regions(const Graph& graph, const Dag& dag, const Costs& costs, const Options& options,
+                                         const DeviceAnswers* answers) {
   const DeviceProfile& profile = *options.device;
   const std::unordered_set<std::string> declared(profile.operators.begin(), profile.operators.end());
+  const std::vector<std::string> kept = kept_on_cpu(graph, options.placements);
   std::vector<bool> takes(graph.nodes.size());
   for (size_t node = 0; node < graph.nodes.size(); ++node) {
     const graph::Node& n = graph.nodes[node];
-    const bool standard = n.domain.empty() || n.domain == "ai.onnx";
-    const bool wanted = refusals != nullptr ? (*refusals)[node].empty()
-                                            : declared.contains(standard ? n.op_type : n.domain + ":" + n.op_type);
-    takes[node] = !n.has_subgraph && wanted && has_size(costs, n.inputs) && has_size(costs, n.outputs);
+    const bool wanted = answers != nullptr ? answers->refusals[node].empty() : declared.contains(operator_of(n));
+    takes[node] = !n.has_subgraph && wanted && kept[node].empty() && has_size(costs, n.inputs) && has_size(costs, n.outputs);
   }
   const std::vector<int> region_of = grow_regions(dag, takes);
   std::vector<Region> regions;
@@ -188,14 +286,15 @@ std::vector<Region> find_regions(const Graph& graph, const Dag& dag, const Costs
     Region& region = regions[region_of[node]];
     region.nodes.push_back(static_cast<NodeId>(node));
     region.macs += costs.work[node].macs;
+    region.work += costs.load[node];
   }
+  if (Status status = all_followed(graph, options, regions, region_of); !status) return status.error();
   Borders borders(graph, costs);
   for (size_t r = 0; r < regions.size(); ++r) {
     regions[r].border_bytes = borders.bytes(regions[r].nodes, region_of, static_cast<int>(r));
+    if (answers != nullptr && r < answers->trials.size()) regions[r].trial = answers->trials[r];
     judge_region(profile, regions[r]);
-    if (!options.offload_all) continue;
-    regions[r].accepted = true;
-    regions[r].reason.clear();
+    place(graph, options, static_cast<int>(r), regions[r]);
   }
   return regions;
 }

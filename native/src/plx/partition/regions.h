@@ -24,14 +24,18 @@ namespace plx::partition {
 inline constexpr int64_t kMergeBudget = 64;
 
 // Every candidate, ascending by first node, judged: accepted, or with the reason why not.
-// refusals: of a device that is there, in place of the profile's operators.
-std::vector<Region> find_regions(const Graph& graph, const Dag& dag, const Costs& costs, const Options& options,
-                                 const Refusals* refusals = nullptr);
+// answers: of a device that is there, in place of the profile's operators.
+// kInvalidArgument for a placement of what there is not.
+Result<std::vector<Region>> find_regions(const Graph& graph, const Dag& dag, const Costs& costs, const Options& options,
+                                         const DeviceAnswers* answers = nullptr);
+
+// Of each node that a placement keeps on the CPU, which one; else empty.
+std::vector<std::string> kept_on_cpu(const Graph& graph, const std::vector<Placement>& placements);
 
 // Step 1 and 2 alone: per node the index of its candidate, or -1.
 std::vector<int> grow_regions(const Dag& dag, const std::vector<bool>& takes);
 
-// Sets times, accepted and reason from N, F and B.
+// Sets times, accepted and reason from N, F and B, or from its workload, B and trial.
 void judge_region(const DeviceProfile& profile, Region& region);
 
 }  // namespace plx::partition

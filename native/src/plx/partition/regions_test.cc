@@ -163,10 +163,180 @@ TEST(Regions, UnknownSizesDomainsAndSubgraphsAreNotTaken) {
   b.graph().nodes.back().has_subgraph = true;
   const Built g = b.build();
   const Costs costs = weigh(g.graph, g.shapes);
-  const auto regions = find_regions(g.graph, node_dag(g.graph), costs, Options{.device = gpu_profile()});
+  Options options;
+  options.device = gpu_profile();
+  const auto found = find_regions(g.graph, node_dag(g.graph), costs, options);
+  ASSERT_TRUE(found) << found.error().message;
+  const auto& regions = *found;
   ASSERT_EQ(regions.size(), 1u);
   EXPECT_EQ(regions[0].nodes, (std::vector<NodeId>{2}));
   EXPECT_FALSE(regions[0].accepted);
+}
+
+// ---- measured rates -------------------------------------------------------------------------------------------------
+
+DeviceProfile measured_profile() {
+  DeviceProfile profile = gpu_profile();
+  profile.latency_s = 1e-3;
+  profile.b_bw = 1e9;
+  MeasuredRates rates;
+  rates.device.launch_s = 1e-5;
+  rates.device.per_s = {100e9, 50e9, 10e9, 10e9, 1e9, 5e9};
+  rates.cpu.launch_s = 1e-6;
+  rates.cpu.per_s = {20e9, 20e9, 8e9, 8e9, 8e9, 8e9};
+  profile.measured = rates;
+  return profile;
+}
+
+TEST(MeasuredRates, TimesAreSumsOverClasses) {
+  Region region;
+  region.nodes.resize(2);
+  region.border_bytes = 1000000;
+  region.work.launches = 2;
+  region.work.amount = {1e9, 2e9, 3e6, 4e6, 5e6, 6e6};
+  judge_region(measured_profile(), region);
+  EXPECT_DOUBLE_EQ(region.device_s, 1e-3 + 2e-5 + 1e9 / 100e9 + 2e9 / 50e9 + 3e6 / 10e9 + 4e6 / 10e9 + 5e6 / 1e9 + 6e6 / 5e9 + 1e6 / 1e9);
+  EXPECT_DOUBLE_EQ(region.cpu_s, 2e-6 + 1e9 / 20e9 + 2e9 / 20e9 + (3e6 + 4e6 + 5e6 + 6e6) / 8e9);
+  EXPECT_TRUE(region.accepted) << "fewer nodes and MACs than the paper's thresholds: these are not asked";
+
+  region.trial = Trial{0.2, 0.15, {}};
+  judge_region(measured_profile(), region);
+  EXPECT_FALSE(region.accepted);
+  EXPECT_EQ(region.reason, "when tried the device took 200 ms, the CPU 150 ms");
+  region.trial = Trial{0.1, 0.15, {}};
+  judge_region(measured_profile(), region);
+  EXPECT_TRUE(region.accepted);
+
+  Region slow;
+  slow.nodes.resize(5);
+  slow.work.amount[static_cast<size_t>(OperatorClass::kRows)] = 8e6;
+  judge_region(measured_profile(), slow);
+  EXPECT_EQ(slow.reason, "by measured rates the device would take 9 ms, the CPU 1 ms");
+}
+
+TEST(MeasuredRates, AFasterDeviceHasToBeFasterByTheMargin) {
+  DeviceProfile profile = measured_profile();
+  profile.measured->device.per_s[0] = 21e9;
+  Region region;
+  region.nodes.resize(1);
+  region.work.amount[0] = 1e12;
+  judge_region(profile, region);
+  EXPECT_LT(region.device_s, region.cpu_s);
+  EXPECT_FALSE(region.accepted);
+  profile.measured->device.per_s[0] = 23e9;
+  judge_region(profile, region);
+  EXPECT_TRUE(region.accepted);
+}
+
+// What one node of the operator counts as, and how much of it.
+void expect_load(const Built& g, NodeId node, OperatorClass c, double amount) {
+  const Costs costs = weigh(g.graph, g.shapes);
+  const Workload& load = costs.load[static_cast<size_t>(node)];
+  EXPECT_EQ(load.launches, 1) << node;
+  for (size_t i = 0; i < kOperatorClasses; ++i) {
+    EXPECT_DOUBLE_EQ(load.amount[i], i == static_cast<size_t>(c) ? amount : 0) << node << " class " << i;
+  }
+}
+
+TEST(MeasuredRates, NodesByClass) {
+  GraphBuilder b;
+  const ValueId x = b.input("x", Dims{64, 512});
+  const ValueId w = b.constant("w", Dims{512, 512});
+  const ValueId row = b.input("row", Dims{1, 512});
+  const ValueId table = b.constant("table", Dims{100000, 16});
+  b.op("MatMul", {x, w}, Dims{64, 512});
+  b.op("MatMul", {row, w}, Dims{1, 512});
+  b.op("Add", {x, row}, Dims{64, 512});
+  b.op("Softmax", {x}, Dims{64, 512});
+  b.op("Gather", {table, row}, Dims{4, 16});
+  b.op("Concat", {x, x}, Dims{128, 512});
+  b.op("Reshape", {x, row}, Dims{512, 64});
+  const Built g = b.build();
+  const double full = 64 * 512 * 4;
+  const double single = 512 * 4;
+  expect_load(g, 0, OperatorClass::kProduct, 64.0 * 512 * 512);
+  EXPECT_EQ(weigh(g.graph, g.shapes).load[1].amount[static_cast<size_t>(OperatorClass::kProduct)], 0) << "too few MACs per byte";
+  EXPECT_GE(weigh(g.graph, g.shapes).load[1].amount[static_cast<size_t>(OperatorClass::kThin)], 2 * single);
+  expect_load(g, 2, OperatorClass::kElementWise, 2 * full + single);
+  expect_load(g, 3, OperatorClass::kRows, 2 * full);
+  expect_load(g, 4, OperatorClass::kMovement, 2.0 * 4 * 16 * 4);
+  expect_load(g, 5, OperatorClass::kMovement, 4 * full);
+  EXPECT_EQ(weigh(g.graph, g.shapes).load[6].launches, 0) << "a view";
+}
+
+// ---- placements -----------------------------------------------------------------------------------------------------
+
+TEST(Placements, FromText) {
+  const auto some = placements_from_text(" Conv=cpu, com.microsoft:FusedConv = device ,region 12=cpu");
+  ASSERT_TRUE(some) << some.error().message;
+  ASSERT_EQ(some->size(), 3u);
+  EXPECT_EQ(placement_name((*some)[0]), "Conv=cpu");
+  EXPECT_EQ(placement_name((*some)[1]), "com.microsoft:FusedConv=device");
+  EXPECT_EQ(placement_name((*some)[2]), "region 12=cpu");
+  EXPECT_TRUE(placements_from_text("")->empty());
+  for (const char* wrong : {"Conv", "=cpu", "Conv=gpu", "region x=cpu", "region -1=cpu", "region 99999999999=cpu", "region=", "a b=cpu", ","}) {
+    const auto none = placements_from_text(wrong);
+    ASSERT_FALSE(none) << wrong;
+    EXPECT_EQ(none.error().code, Code::kInvalidArgument);
+    EXPECT_NE(none.error().message.find("is no placement: write 'Conv=cpu'"), std::string::npos) << none.error().message;
+  }
+}
+
+Result<Plan> placed_plan(const std::string& text, bool offload_all = false) {
+  GraphBuilder b;
+  const Dims dims{1024, 1024};
+  const ValueId w = b.constant("w", dims);
+  ValueId v = b.input("x", dims);
+  for (int i = 0; i < 2; ++i) {
+    for (int k = 0; k < 3; ++k) v = b.op("MatMul", {v, w}, dims);
+    v = b.op("Relu", {v}, dims);
+    v = b.op("TopK", {v}, dims);
+  }
+  b.op("Exp", {v}, dims);
+  const Built g = b.build();
+  Options options;
+  options.units = Units::kBranches;
+  options.device = gpu_profile();
+  options.offload_all = offload_all;
+  options.placements = *placements_from_text(text);
+  auto plan = make_plan(g.graph, g.shapes, options);
+  if (!plan) return plan;
+  const auto again = from_json(g.graph, to_json(g.graph, *plan));
+  EXPECT_TRUE(again) << again.error().message;
+  EXPECT_EQ(to_json(g.graph, *again), to_json(g.graph, *plan));
+  return plan;
+}
+
+std::string verdicts(const std::string& text, bool offload_all = false) {
+  const auto plan = placed_plan(text, offload_all);
+  if (!plan) return plan.error().message;
+  std::string all;
+  for (const Region& region : plan->regions) all += (all.empty() ? "" : " ") + std::to_string(region.nodes.size()) + (region.accepted ? "+" : "-");
+  return all;
+}
+
+TEST(Placements, LaterOnesCountAndAllCountMoreThanCosts) {
+  EXPECT_EQ(verdicts(""), "4+ 4+ 1-");
+  EXPECT_EQ(verdicts("region 1=cpu"), "4+ 4- 1-");
+  EXPECT_EQ(verdicts("region 2=device"), "4+ 4+ 1+");
+  EXPECT_EQ(verdicts("Exp=device"), "4+ 4+ 1+");
+  EXPECT_EQ(verdicts("Relu=cpu"), "3+ 3+ 1-");
+  EXPECT_EQ(verdicts("MatMul=cpu"), "1- 1- 1-");
+  EXPECT_EQ(verdicts("MatMul=cpu,region 0=device"), "1+ 1- 1-");
+  EXPECT_EQ(verdicts("MatMul=cpu,MatMul=device"), "4+ 4+ 1-");
+  EXPECT_EQ(verdicts("region 0=cpu,region 0=device"), "4+ 4+ 1-");
+  EXPECT_EQ(verdicts("region 0=cpu", true), "4- 4+ 1+");
+  EXPECT_EQ(verdicts("Exp=cpu", true), "4+ 4+");
+  const auto plan = placed_plan("Relu=cpu,region 1=cpu");
+  ASSERT_TRUE(plan);
+  EXPECT_EQ(plan->regions[1].reason, "it is placed there: region 1=cpu");
+  EXPECT_EQ(plan->refusals[3], "it is placed on the CPU: Relu=cpu");
+}
+
+TEST(Placements, OfWhatThereIsNotAreErrors) {
+  EXPECT_NE(verdicts("region 3=cpu").find("'region 3=cpu': there are 3 regions, counted from 0"), std::string::npos);
+  EXPECT_NE(verdicts("Cnov=cpu").find("the optimised graph has no such operator, but Exp, MatMul, Relu, TopK"), std::string::npos);
+  EXPECT_NE(verdicts("TopK=device").find("the device takes none of these nodes"), std::string::npos);
 }
 
 // ---- profiles -------------------------------------------------------------------------------------------------------
@@ -181,6 +351,22 @@ TEST(DeviceProfile, FromJson) {
   EXPECT_EQ(profile->min_macs, 1e6);
   EXPECT_EQ(profile->r_cpu, 2e9);
   EXPECT_EQ(profile->r_acc, 2.6e13) << "what is left out keeps the paper's constant";
+}
+
+TEST(DeviceProfile, MeasuredRatesFromJson) {
+  const std::string rates = R"({"launch_s":1e-6,"convolution":1e9,"product":2e9,"thin":3e9,"elementwise":4e9,"rows":5e9,"movement":6e9})";
+  const auto profile = device_profile_from_json(R"({"name":"x","operators":[],"measured":{"device":)" + rates + R"(,"cpu":)" + rates + "}}");
+  ASSERT_TRUE(profile) << profile.error().message;
+  ASSERT_TRUE(profile->measured);
+  EXPECT_EQ(profile->measured->device.per_s, (std::array<double, kOperatorClasses>{1e9, 2e9, 3e9, 4e9, 5e9, 6e9}));
+  EXPECT_EQ(profile->measured->cpu.launch_s, 1e-6);
+  const auto slow = device_profile_from_json(R"({"name":"x","operators":[],"measured":{"device":)" + rates +
+      R"(,"cpu":{"launch_s":0,"convolution":0,"product":1,"thin":1,"elementwise":1,"rows":1,"movement":1}}})");
+  ASSERT_FALSE(slow);
+  EXPECT_NE(slow.error().message.find("rate 'convolution' is 0; it must be at least 1"), std::string::npos) << slow.error().message;
+  const auto half = device_profile_from_json(R"({"name":"x","operators":[],"measured":{"device":)" + rates + "}}");
+  ASSERT_FALSE(half);
+  EXPECT_NE(half.error().message.find("'cpu' is missing"), std::string::npos) << half.error().message;
 }
 
 TEST(DeviceProfile, ErrorsNameTheKey) {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <optional>
 #include <set>
 
 #include "plx/partition/format.h"
@@ -89,6 +90,12 @@ class Validator {
       return refuse("options: device '", printable(d.name), "': it needs a name, rates and min_nodes of at least 1, "
                     "and no negative number");
     }
+    if (!d.measured) return {};
+    for (const Rates* rates : {&d.measured->device, &d.measured->cpu}) {
+      bool right = sane(rates->launch_s);
+      for (const double rate : rates->per_s) right = right && sane(rate) && rate >= 1;
+      if (!right) return refuse("options: device '", printable(d.name), "': a measured rate is below 1 or no number");
+    }
     return {};
   }
 
@@ -114,10 +121,11 @@ class Validator {
           return refuse(me, ": device '", printable(device.name), "' does not declare the operator of ",
                         describe_node(graph_, node));
         }
+        if (kept_on_cpu(n)) return refuse(me, ": ", describe_node(graph_, node), " is placed on the CPU by the options");
         if (region.accepted) region_of_[node] = static_cast<int>(r);
       }
       if (!connected(region.nodes, taken_by, static_cast<int>(r))) return refuse(me, ": its nodes are not connected");
-      if (Status status = region_judgement(me, region, device, plan_.options.offload_all); !status) return status;
+      if (Status status = region_judgement(me, r, device); !status) return status;
     }
     return {};
   }
@@ -140,22 +148,67 @@ class Validator {
     return reached.size() == list.size();
   }
 
-  static Status region_judgement(const std::string& me, const Region& region, const DeviceProfile& device, bool all) {
-    if (!sane(region.macs) || !sane(region.device_s) || !sane(region.cpu_s)) {
-      return refuse(me, ": macs, device_s and cpu_s must be finite and not negative");
+  // What the device and the CPU would take, from what the plan says of a region.
+  static std::pair<double, double> times(const Region& region, const DeviceProfile& device) {
+    const double border = device.latency_s + static_cast<double>(region.border_bytes) / device.b_bw;
+    if (!device.measured) return {border + region.macs / device.r_acc, region.macs / device.r_cpu};
+    const auto nodes = static_cast<double>(region.work.launches);
+    std::pair<double, double> sums{border + nodes * device.measured->device.launch_s, nodes * device.measured->cpu.launch_s};
+    for (size_t c = 0; c < region.work.amount.size(); ++c) {
+      sums.first += region.work.amount[c] / device.measured->device.per_s[c];
+      sums.second += region.work.amount[c] / device.measured->cpu.per_s[c];
     }
+    return sums;
+  }
+
+  bool kept_on_cpu(const graph::Node& node) const {
+    const bool standard = node.domain.empty() || node.domain == "ai.onnx";
+    bool kept = false;
+    for (const Placement& placement : plan_.options.placements) {
+      if (placement.op == (standard ? node.op_type : node.domain + ":" + node.op_type)) kept = !placement.on_device;
+    }
+    return kept;
+  }
+
+  // Whether it is where the user placed it, if anywhere.
+  std::optional<bool> wished(const Region& region, size_t index) const {
+    std::optional<bool> wish;
+    if (plan_.options.offload_all) wish = true;
+    for (const Placement& placement : plan_.options.placements) {
+      if (placement.op.empty()) {
+        if (static_cast<size_t>(placement.region) == index) wish = placement.on_device;
+        continue;
+      }
+      if (!placement.on_device) continue;
+      for (const NodeId node : region.nodes) {
+        const graph::Node& n = graph_.nodes[node];
+        const bool standard = n.domain.empty() || n.domain == "ai.onnx";
+        if (placement.op == (standard ? n.op_type : n.domain + ":" + n.op_type)) wish = true;
+      }
+    }
+    return wish;
+  }
+
+  Status region_judgement(const std::string& me, size_t index, const DeviceProfile& device) const {
+    const Region& region = plan_.regions[index];
+    bool numbers = sane(region.macs) && sane(region.device_s) && sane(region.cpu_s) && region.work.launches >= 0;
+    for (const double amount : region.work.amount) numbers = numbers && sane(amount);
+    if (region.trial) numbers = numbers && sane(region.trial->device_s) && sane(region.trial->cpu_s);
+    if (!numbers) return refuse(me, ": macs, its work, device_s and cpu_s must be finite and not negative");
     const double bytes = static_cast<double>(region.border_bytes);
-    const double device_s = device.latency_s + region.macs / device.r_acc + bytes / device.b_bw;
-    const double cpu_s = region.macs / device.r_cpu;
+    const auto [device_s, cpu_s] = times(region, device);
     const auto differ = [](double a, double b) { return std::abs(a - b) > 1e-9 * std::max(std::abs(a), std::abs(b)); };
     if (differ(region.device_s, device_s) || differ(region.cpu_s, cpu_s)) {
-      return refuse(me, ": device_s and cpu_s are not what its macs and border_bytes give on '",
+      return refuse(me, ": device_s and cpu_s are not what its macs, work and border_bytes give on '",
                     printable(device.name), "'");
     }
-    const bool pays = all || (static_cast<int64_t>(region.nodes.size()) >= device.min_nodes &&
-                      region.macs >= device.min_macs && bytes <= device.max_bytes_per_mac * region.macs &&
-                      region.device_s < region.cpu_s);
-    if (region.accepted != pays) {
+    const bool pays = device.measured
+                          ? region.device_s < 0.9 * region.cpu_s && (!region.trial || (region.trial->problem.empty() && region.trial->device_s < 0.9 * region.trial->cpu_s))
+                          : static_cast<int64_t>(region.nodes.size()) >= device.min_nodes && region.macs >= device.min_macs &&
+                                bytes <= device.max_bytes_per_mac * region.macs && region.device_s < region.cpu_s;
+    if (const auto wish = wished(region, index)) {
+      if (region.accepted != *wish) return refuse(me, ": is not where the options place it");
+    } else if (region.accepted != pays) {
       return refuse(me, region.accepted ? ": is accepted against the profile's thresholds"
                                         : ": is given back though it meets the profile's thresholds");
     }

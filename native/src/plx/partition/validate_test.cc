@@ -114,13 +114,56 @@ TEST(Validate, Regions) {
       {"not connected", region([](Region& r) { r.nodes.erase(r.nodes.begin() + 1); }), "not connected"},
       {"macs", region([](Region& r) { r.macs = std::nan(""); }), "must be finite"},
       {"negative macs", region([](Region& r) { r.macs = -1; }), "must be finite and not negative"},
-      {"times", region([](Region& r) { r.device_s *= 2; }), "are not what its macs and border_bytes give"},
-      {"bytes", region([](Region& r) { r.border_bytes *= 2; }), "are not what its macs and border_bytes give"},
+      {"times", region([](Region& r) { r.device_s *= 2; }), "are not what its macs, work and border_bytes give"},
+      {"bytes", region([](Region& r) { r.border_bytes *= 2; }), "are not what its macs, work and border_bytes give"},
       {"given back", region([](Region& r) { r.accepted = false; r.reason = "no"; }), "is given back though"},
       {"accepted", [](Plan& p) { p.options.device->min_nodes = 4; }, "is accepted against"},
       {"reason", region([](Region& r) { r.reason = "none"; }), "a reason belongs"},
       {"left out", [](Plan& p) { p.regions.clear(); }, "region 0 is no accepted region"},
+      {"placed elsewhere", [](Plan& p) { p.options.placements = {{.op = "", .region = 0, .on_device = false}}; }, "is not where the options place it"},
+      {"kept", [](Plan& p) { p.options.placements = {{.op = "MatMul", .region = -1, .on_device = false}}; }, "is placed on the CPU by the options"},
   });
+}
+
+TEST(Validate, RegionsJudgedByMeasuredRates) {
+  const Built g = graph();
+  Options options;
+  options.units = Units::kBranches;
+  options.beta = 2;
+  options.device = device();
+  options.device->measured = MeasuredRates{};
+  options.device->measured->device.per_s.fill(1e12);
+  options.device->measured->cpu.per_s.fill(1e9);
+  DeviceAnswers answers;
+  answers.refusals.resize(g.graph.nodes.size(), "no");
+  for (size_t node = 0; node < g.graph.nodes.size(); ++node) {
+    if (g.graph.nodes[node].op_type == "MatMul") answers.refusals[node].clear();
+  }
+  answers.trials = {Trial{1e-3, 2e-3, {}}};
+  const auto plan = make_plan(g.graph, g.shapes, options, nullptr, &answers);
+  ASSERT_TRUE(plan) << plan.error().message;
+  ASSERT_TRUE(plan->regions[0].accepted) << plan->regions[0].reason;
+  const std::vector<Mutation> mutations = {
+      {"work", [](Plan& p) { p.regions[0].work.amount[1] *= 2; }, "are not what its macs, work and border_bytes give"},
+      {"launches", [](Plan& p) { p.regions[0].work.launches = -1; }, "must be finite and not negative"},
+      {"negative work", [](Plan& p) { p.regions[0].work.amount[3] = -1; }, "must be finite and not negative"},
+      {"trial", [](Plan& p) { p.regions[0].trial->device_s = 1.9e-3; }, "is accepted against"},
+      {"trial that is no number", [](Plan& p) { p.regions[0].trial->cpu_s = NAN; }, "must be finite"},
+      {"rate", [](Plan& p) { p.options.device->measured->cpu.per_s[0] = 0; }, "a measured rate is below 1"},
+      {"launch", [](Plan& p) { p.options.device->measured->cpu.launch_s = -1; }, "a measured rate is below 1"},
+      {"slower", [](Plan& p) {
+         p.options.device->measured->device = p.options.device->measured->cpu;
+         p.regions[0].device_s = p.regions[0].cpu_s + p.options.device->latency_s +
+                                 static_cast<double>(p.regions[0].border_bytes) / p.options.device->b_bw;
+       }, "is accepted against"},
+  };
+  for (const Mutation& m : mutations) {
+    Plan broken = *plan;
+    m.change(broken);
+    const Status status = validate(g.graph, broken);
+    ASSERT_FALSE(status) << m.name;
+    EXPECT_NE(status.error().message.find(m.message), std::string::npos) << m.name << ": " << status.error().message;
+  }
 }
 
 TEST(Validate, ClassesAndBranches) {

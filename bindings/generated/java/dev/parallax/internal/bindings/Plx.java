@@ -482,6 +482,24 @@ public class Plx {
     public static int PLX_OFFLOAD_NONE() {
         return PLX_OFFLOAD_NONE;
     }
+    private static final int PLX_PROFILE_MEASURED = (int)0L;
+    /**
+     * {@snippet lang=c :
+     * enum plx_profile.PLX_PROFILE_MEASURED = 0
+     * }
+     */
+    public static int PLX_PROFILE_MEASURED() {
+        return PLX_PROFILE_MEASURED;
+    }
+    private static final int PLX_PROFILE_PAPER = (int)1L;
+    /**
+     * {@snippet lang=c :
+     * enum plx_profile.PLX_PROFILE_PAPER = 1
+     * }
+     */
+    public static int PLX_PROFILE_PAPER() {
+        return PLX_PROFILE_PAPER;
+    }
 
     private static class plx_abi_version {
         public static final FunctionDescriptor DESC = FunctionDescriptor.of(
@@ -1285,6 +1303,67 @@ public class Plx {
                 traceDowncall("plx_devices_json", out_text);
             }
             return (MemorySegment)mh$.invokeExact(out_text);
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class plx_engine_calibrate {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Plx.C_POINTER,
+            Plx.C_POINTER,
+            Plx.C_POINTER,
+            Plx.C_INT,
+            Plx.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = Plx.findOrThrow("plx_engine_calibrate");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * plx_status *plx_engine_calibrate(plx_engine *engine, const char *device, int32_t again, plx_text **out_text)
+     * }
+     */
+    public static FunctionDescriptor plx_engine_calibrate$descriptor() {
+        return plx_engine_calibrate.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * plx_status *plx_engine_calibrate(plx_engine *engine, const char *device, int32_t again, plx_text **out_text)
+     * }
+     */
+    public static MethodHandle plx_engine_calibrate$handle() {
+        return plx_engine_calibrate.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * plx_status *plx_engine_calibrate(plx_engine *engine, const char *device, int32_t again, plx_text **out_text)
+     * }
+     */
+    public static MemorySegment plx_engine_calibrate$address() {
+        return plx_engine_calibrate.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * plx_status *plx_engine_calibrate(plx_engine *engine, const char *device, int32_t again, plx_text **out_text)
+     * }
+     */
+    public static MemorySegment plx_engine_calibrate(MemorySegment engine, MemorySegment device, int again, MemorySegment out_text) {
+        var mh$ = plx_engine_calibrate.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("plx_engine_calibrate", engine, device, again, out_text);
+            }
+            return (MemorySegment)mh$.invokeExact(engine, device, again, out_text);
         } catch (Throwable ex$) {
            throw new AssertionError("should not reach here", ex$);
         }

@@ -27,7 +27,8 @@ import static java.lang.foreign.MemoryLayout.PathElement.*;
  *     const int64_t *shape_dims;
  *     size_t shape_count;
  *     int32_t offload;
- *     int32_t reserved;
+ *     int32_t profile;
+ *     const char *placements;
  * }
  * }
  */
@@ -50,7 +51,8 @@ public class plx_plan_options {
         Plx.C_POINTER.withName("shape_dims"),
         Plx.C_LONG.withName("shape_count"),
         Plx.C_INT.withName("offload"),
-        Plx.C_INT.withName("reserved")
+        Plx.C_INT.withName("profile"),
+        Plx.C_POINTER.withName("placements")
     ).withName("plx_plan_options");
 
     /**
@@ -588,48 +590,92 @@ public class plx_plan_options {
         struct.set(offload$LAYOUT, offload$OFFSET, fieldValue);
     }
 
-    private static final OfInt reserved$LAYOUT = (OfInt)$LAYOUT.select(groupElement("reserved"));
+    private static final OfInt profile$LAYOUT = (OfInt)$LAYOUT.select(groupElement("profile"));
 
     /**
      * Layout for field:
      * {@snippet lang=c :
-     * int32_t reserved
+     * int32_t profile
      * }
      */
-    public static final OfInt reserved$layout() {
-        return reserved$LAYOUT;
+    public static final OfInt profile$layout() {
+        return profile$LAYOUT;
     }
 
-    private static final long reserved$OFFSET = $LAYOUT.byteOffset(groupElement("reserved"));
+    private static final long profile$OFFSET = $LAYOUT.byteOffset(groupElement("profile"));
 
     /**
      * Offset for field:
      * {@snippet lang=c :
-     * int32_t reserved
+     * int32_t profile
      * }
      */
-    public static final long reserved$offset() {
-        return reserved$OFFSET;
+    public static final long profile$offset() {
+        return profile$OFFSET;
     }
 
     /**
      * Getter for field:
      * {@snippet lang=c :
-     * int32_t reserved
+     * int32_t profile
      * }
      */
-    public static int reserved(MemorySegment struct) {
-        return struct.get(reserved$LAYOUT, reserved$OFFSET);
+    public static int profile(MemorySegment struct) {
+        return struct.get(profile$LAYOUT, profile$OFFSET);
     }
 
     /**
      * Setter for field:
      * {@snippet lang=c :
-     * int32_t reserved
+     * int32_t profile
      * }
      */
-    public static void reserved(MemorySegment struct, int fieldValue) {
-        struct.set(reserved$LAYOUT, reserved$OFFSET, fieldValue);
+    public static void profile(MemorySegment struct, int fieldValue) {
+        struct.set(profile$LAYOUT, profile$OFFSET, fieldValue);
+    }
+
+    private static final AddressLayout placements$LAYOUT = (AddressLayout)$LAYOUT.select(groupElement("placements"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * const char *placements
+     * }
+     */
+    public static final AddressLayout placements$layout() {
+        return placements$LAYOUT;
+    }
+
+    private static final long placements$OFFSET = $LAYOUT.byteOffset(groupElement("placements"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * const char *placements
+     * }
+     */
+    public static final long placements$offset() {
+        return placements$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * const char *placements
+     * }
+     */
+    public static MemorySegment placements(MemorySegment struct) {
+        return struct.get(placements$LAYOUT, placements$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * const char *placements
+     * }
+     */
+    public static void placements(MemorySegment struct, MemorySegment fieldValue) {
+        struct.set(placements$LAYOUT, placements$OFFSET, fieldValue);
     }
 
     /**

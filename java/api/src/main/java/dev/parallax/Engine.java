@@ -92,6 +92,25 @@ public final class Engine implements AutoCloseable {
     }
 
     /**
+     * Measures what a device and the CPU beside it can do, by running small models of one kind of operator each on both:
+     * some seconds, once per device, driver, processor, thread count and version of ONNX Runtime. It is kept in
+     * {@code parallax/} in {@code XDG_CACHE_HOME} or {@code ~/.cache}. {@link Offload#AUTO} does it when it is first
+     * needed. Plans that are made already keep their rates.
+     *
+     * @param device {@code opencl}, or {@code opencl:1} for the second one
+     * @param again whether to measure even if it is known
+     * @return rates by class of operators
+     * @throws ParallaxException NOT_FOUND for a device that is not there, INVALID_ARGUMENT for a name that is none,
+     *     RUN_FAILED or UNSUPPORTED if the device does not run the small models
+     */
+    public Calibration calibrate(String device, boolean again) {
+        try (Arena arena = Arena.ofConfined()) {
+            return Parsing.calibration(handle.call(p -> Native.text(arena, out ->
+                    Plx.plx_engine_calibrate(p, arena.allocateFrom(device), again ? 1 : 0, out))));
+        }
+    }
+
+    /**
      * Loads a model from a file. Its weights are mapped, not read; external data is looked for in the file's folder.
      *
      * @param path an ONNX file

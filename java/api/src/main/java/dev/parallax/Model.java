@@ -376,6 +376,10 @@ public final class Model implements AutoCloseable {
             plx_plan_options.device(struct, arena.allocateFrom(options.device()));
         }
         plx_plan_options.offload(struct, options.offload().ordinal());
+        plx_plan_options.profile(struct, options.profile().ordinal());
+        if (!options.placements().isEmpty()) {
+            plx_plan_options.placements(struct, arena.allocateFrom(String.join(",", options.placements())));
+        }
         List<Long> ranks = new ArrayList<>();
         List<Long> sizes = new ArrayList<>();
         options.shapes().values().forEach(shape -> {

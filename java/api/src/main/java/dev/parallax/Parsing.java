@@ -36,6 +36,26 @@ final class Parsing {
                 number(d, "local_bytes"), number(d, "memory_bytes"))), text(o, "problem")));
     }
 
+    private static Plan.Trial trial(JsonObject o) {
+        return new Plan.Trial(o.get("device_s").getAsDouble(), o.get("cpu_s").getAsDouble(), text(o, "problem"));
+    }
+
+    static Calibration calibration(String json) {
+        return parse(json, o -> new Calibration(text(o, "device"), o.get("latency_s").getAsDouble(),
+                o.get("border_bytes_per_s").getAsDouble(), rates(o.getAsJsonObject("device_rates")),
+                rates(o.getAsJsonObject("cpu_rates")), text(o, "file"), o.get("took_s").getAsDouble()));
+    }
+
+    private static Calibration.Rates rates(JsonObject o) {
+        Map<String, Double> perSecond = new LinkedHashMap<>();
+        o.asMap().forEach((key, value) -> {
+            if (!key.equals("launch_s")) {
+                perSecond.put(key, value.getAsDouble());
+            }
+        });
+        return new Calibration.Rates(o.get("launch_s").getAsDouble(), perSecond);
+    }
+
     static ModelInfo modelInfo(String json) {
         return parse(json, o -> {
             Map<String, Long> opsets = new LinkedHashMap<>();
@@ -98,6 +118,7 @@ final class Parsing {
                             Plan.NodeClass.valueOf(text(n, "class").toUpperCase(Locale.ROOT).replace('-', '_')))),
                     indexed(o, "regions", (r, i) -> new Plan.Region(i, ints(r, "nodes"), r.get("macs").getAsDouble(),
                             number(r, "border_bytes"), r.get("device_s").getAsDouble(), r.get("cpu_s").getAsDouble(),
+                            r.has("trial") ? trial(r.getAsJsonObject("trial")) : null,
                             r.get("accepted").getAsBoolean(), text(r, "reason"))),
                     indexed(o, "branches", (b, i) -> new Plan.Branch(i, ints(b, "nodes"), integer(b, "layer"),
                             ints(b, "predecessors"), integer(b, "region"), b.get("flops").getAsDouble(),

@@ -102,18 +102,28 @@ public final class Plan {
      * @param nodes its nodes
      * @param macs F: multiply-accumulates
      * @param borderBytes B: bytes that cross its border
-     * @param deviceSeconds estimated time there, transfers included
-     * @param cpuSeconds estimated time on the CPU
+     * @param deviceSeconds predicted time there, transfers included
+     * @param cpuSeconds predicted time on the CPU
+     * @param trial what it took when it was tried; null if it was not
      * @param accepted whether it goes to the device
      * @param reason why it was given back to the CPU; empty when accepted
      */
     public record Region(int index, List<Integer> nodes, double macs, long borderBytes, double deviceSeconds,
-            double cpuSeconds, boolean accepted, String reason) {
+            double cpuSeconds, Trial trial, boolean accepted, String reason) {
         /** Copies the list. */
         public Region {
             nodes = List.copyOf(nodes);
         }
     }
+
+    /**
+     * What a region that was predicted to be faster on the device took, on made-up inputs.
+     *
+     * @param deviceSeconds there, transfers included
+     * @param cpuSeconds on the CPU with all threads
+     * @param problem why it could not be tried; empty if it was
+     */
+    public record Trial(double deviceSeconds, double cpuSeconds, String problem) {}
 
     /**
      * A chain of nodes.

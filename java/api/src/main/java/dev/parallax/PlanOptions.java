@@ -1,5 +1,6 @@
 package dev.parallax;
 
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
 import java.util.LinkedHashMap;
@@ -27,14 +28,18 @@ import java.util.Objects;
  *     second one, where they then run, at the sizes below; {@code gpu} = the built-in declaration; else the JSON text of a
  *     declaration. A device that is declared need not be present
  * @param offload which regions run there; {@link Offload#AUTO} by default
+ * @param profile what a device that is there is judged by; {@link Profile#MEASURED} by default
+ * @param placements where operators and regions run whatever that costs, one after the other, later ones before earlier
+ *     ones and all of them before {@code offload}: {@code Conv=cpu}, {@code com.microsoft:FusedConv=device},
+ *     {@code region 3=cpu}, where regions are numbered as in the plan made with the same operators placed
  * @param shapes sizes at which FLOPs and bytes are estimated, by input; an input not named takes 1 for every open
  *     dimension
  */
 public record PlanOptions(Units units, Rule rule, double beta, int minNodes, boolean estimate, String device,
-        Offload offload, Map<String, List<Long>> shapes) {
+        Offload offload, Profile profile, List<String> placements, Map<String, List<Long>> shapes) {
     /** The whole graph as one unit. */
     public static final PlanOptions DEFAULT = new PlanOptions(Units.WHOLE, Rule.PAPER, 1.5, 3, false, "", Offload.AUTO,
-            Map.of());
+            Profile.MEASURED, List.of(), Map.of());
 
     /** Copies the shapes and checks the values. */
     public PlanOptions {
@@ -42,6 +47,8 @@ public record PlanOptions(Units units, Rule rule, double beta, int minNodes, boo
         Objects.requireNonNull(rule, "rule");
         Objects.requireNonNull(device, "device");
         Objects.requireNonNull(offload, "offload");
+        Objects.requireNonNull(profile, "profile");
+        placements = List.copyOf(placements);
         if (!(beta >= 1) || beta == Double.POSITIVE_INFINITY) {
             throw new ParallaxException(ErrorCode.INVALID_ARGUMENT,
                     "beta is " + beta + "; it bounds Fmax / Fmin, so it is a number >= 1");
@@ -72,6 +79,8 @@ public record PlanOptions(Units units, Rule rule, double beta, int minNodes, boo
         private boolean estimate = DEFAULT.estimate;
         private String device = DEFAULT.device;
         private Offload offload = DEFAULT.offload;
+        private Profile profile = DEFAULT.profile;
+        private final List<String> placements = new ArrayList<>();
         private final Map<String, List<Long>> shapes = new LinkedHashMap<>();
 
         private Builder() {}
@@ -154,6 +163,28 @@ public record PlanOptions(Units units, Rule rule, double beta, int minNodes, boo
         }
 
         /**
+         * Sets {@link PlanOptions#profile()}.
+         *
+         * @param value what a device is judged by
+         * @return this
+         */
+        public Builder profile(Profile value) {
+            profile = value;
+            return this;
+        }
+
+        /**
+         * Adds to {@link PlanOptions#placements()}.
+         *
+         * @param value such as {@code Conv=cpu}
+         * @return this
+         */
+        public Builder place(String value) {
+            placements.add(value);
+            return this;
+        }
+
+        /**
          * Adds to {@link PlanOptions#shapes()}.
          *
          * @param input name of an input
@@ -171,7 +202,8 @@ public record PlanOptions(Units units, Rule rule, double beta, int minNodes, boo
          * @return a checked value
          */
         public PlanOptions build() {
-            return new PlanOptions(units, rule, beta, minNodes, estimate, device, offload, shapes);
+            return new PlanOptions(units, rule, beta, minNodes, estimate, device, offload, profile, placements,
+                    shapes);
         }
     }
 }

@@ -82,7 +82,7 @@ class DeviceTest {
     void autoLeavesToTheCpuWhatWouldBeSlowerThereAndThePlanSaysWhy() {
         Plan plan = model.plan(plan(Offload.AUTO));
         assertTrue(plan.regions().stream().noneMatch(Plan.Region::accepted));
-        assertTrue(plan.toText().contains("the device is this machine's CPU"), plan::toText);
+        assertTrue(plan.toText().contains("by measured rates the device would take"), plan::toText);
         try (Session session = model.session(SessionOptions.builder().plan(plan(Offload.AUTO)).build())) {
             assertArrayEquals(expected, run(session), 1e-4f);
             assertTrue(session.report().units().stream().allMatch(u -> u.device().equals("cpu")));
@@ -114,5 +114,61 @@ class DeviceTest {
         assertEquals(ErrorCode.NOT_FOUND, e.code());
         assertTrue(e.getMessage().contains("device 99"), e.getMessage());
         assertThrows(ParallaxException.class, () -> model.plan(PlanOptions.builder().device("opencl").build()));
+    }
+
+    @Test
+    void ratesAreMeasuredOnceAndTellWhyASlowerDeviceIsLeftAlone() {
+        Calibration made = engine.calibrate("opencl", false);
+        assertEquals(made.deviceRates().perSecond().keySet(), made.cpuRates().perSecond().keySet());
+        assertEquals(List.of("convolution", "product", "thin", "elementwise", "rows", "movement"),
+                List.copyOf(made.deviceRates().perSecond().keySet()));
+        made.deviceRates().perSecond().values().forEach(rate -> assertTrue(rate > 1e6, rate.toString()));
+        assertEquals(0, engine.calibrate("opencl", false).tookSeconds());
+        Plan plan = model.plan(plan(Offload.AUTO));
+        assertFalse(plan.regions().isEmpty());
+        for (Plan.Region region : plan.regions()) {
+            assertFalse(region.accepted(), region.toString());
+            assertTrue(region.reason().contains("the device"), region.reason());
+            assertTrue(region.deviceSeconds() > 0 && region.cpuSeconds() > 0, region.toString());
+        }
+    }
+
+    @Test
+    void placementsCountMoreThanOffload() {
+        PlanOptions.Builder options = PlanOptions.builder().units(Units.BRANCHES).device("opencl").profile(Profile.PAPER);
+        assertTrue(model.plan(options.build()).regions().stream().noneMatch(Plan.Region::accepted));
+        options.place("region 0=device");
+        assertTrue(model.plan(options.build()).regions().get(0).accepted());
+        options.offload(Offload.ALL).place("region 0=cpu");
+        Plan.Region given = model.plan(options.build()).regions().get(0);
+        assertEquals("it is placed there: region 0=cpu", given.reason());
+        assertMessage("'nonsense' is no placement", options.place("nonsense").build());
+        assertMessage("the optimised graph has no such operator", PlanOptions.builder().units(Units.BRANCHES)
+                .device("opencl").profile(Profile.PAPER).place("Nonsense=cpu").build());
+    }
+
+    private static void assertMessage(String part, PlanOptions options) {
+        ParallaxException e = assertThrows(ParallaxException.class, () -> model.plan(options));
+        assertEquals(ErrorCode.INVALID_ARGUMENT, e.code());
+        assertTrue(e.getMessage().contains(part), e.getMessage());
+    }
+
+    /** A driver that takes the processor's traps for itself would let these come out as anything. */
+    @Test
+    void divisionsByZeroAreStillErrorsOfJavas() {
+        assertFalse(Parallax.accelerators().devices().isEmpty());
+        for (int i = 0; i < 20_000; i++) {
+            int divisor = i % 1000 == 999 ? 0 : 1;
+            if (divisor == 0) {
+                int dividend = i;
+                assertThrows(ArithmeticException.class, () -> divide(dividend, divisor));
+            } else {
+                assertEquals(i, divide(i, divisor));
+            }
+        }
+    }
+
+    private static int divide(int dividend, int divisor) {
+        return dividend / divisor;
     }
 }

@@ -40,9 +40,10 @@ class OptionsTest {
                         .baseDirectory(Path.of("b")).dataFolder(Path.of("f")).limits(limits)
                         .cacheFolder(Path.of("c")).prepack(Prepack.HEAVY).build());
         PlanOptions plan = new PlanOptions(Units.NODES, Rule.RELAXED, 2, 4, true, "gpu", Offload.ALL,
-                Map.of("x", List.of(1L, 2L)));
+                Profile.PAPER, List.of("Conv=cpu", "region 1=device"), Map.of("x", List.of(1L, 2L)));
         assertEquals(plan, PlanOptions.builder().units(Units.NODES).rule(Rule.RELAXED).beta(2).minNodes(4)
-                .estimate(true).device("gpu").offload(Offload.ALL).shape("x", 1, 2).build());
+                .estimate(true).device("gpu").offload(Offload.ALL).profile(Profile.PAPER)
+                .place("Conv=cpu").place("region 1=device").shape("x", 1, 2).build());
         SchedulerPolicy policy = (p, s) -> null;
         assertEquals(new SessionOptions(plan, null, 1, policy, MemoryBudget.NONE, 16, 2),
                 SessionOptions.builder().plan(plan).threads(1).policy(policy).build());

@@ -63,7 +63,7 @@ class ScheduleTest {
         assertEquals("abc", plan.graphDigest());
         assertEquals(new Plan.Census(4, 4, 3, 1, 2), plan.census());
         assertEquals(new Plan.Node(3, "a", "m:Add", Plan.NodeClass.SPLIT_MERGE), plan.nodes().get(3));
-        assertEquals(new Plan.Region(0, List.of(1), 1.5e9, 64, 0.1, 0.2, false, "too few"), plan.regions().getFirst());
+        assertEquals(new Plan.Region(0, List.of(1), 1.5e9, 64, 0.1, 0.2, null, false, "too few"), plan.regions().getFirst());
         assertEquals(List.of(List.of(1, 2)), plan.layers().get(1).groups());
         assertTrue(plan.layers().get(1).parallel() && !plan.layers().get(0).parallel());
         assertEquals(List.of("b", "c"), plan.units().get(3).inputs());

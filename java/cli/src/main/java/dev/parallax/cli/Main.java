@@ -31,6 +31,7 @@ import picocli.CommandLine.UnmatchedArgumentException;
             "  plx memory model.onnx --svg memory.svg     what it takes, branch by branch, and a picture",
             "  plx bench model.onnx                       how fast it is, beside ONNX Runtime at its best",
             "  plx bench --suite paper DIR                the paper's tables for a folder of models",
+            "  plx calibrate                              what the GPU and the CPU can do, for --offload auto",
             "  plx zoo fill DIR                           eight models to try it with",
             "  plx test                                   every test (from a clone of the project only)",
             "  plx fuzz --minutes 30                      made-up input for what plx reads (likewise)",
@@ -77,6 +78,7 @@ public final class Main {
                 .addSubcommand(new BenchCommand(console))
                 .addSubcommand(new ZooCommand(console))
                 .addSubcommand(new DoctorCommand(console))
+                .addSubcommand(new CalibrateCommand(console))
                 .addSubcommand(new TestCommand())
                 .addSubcommand(new FuzzCommand())
                 .setOut(new PrintWriter(out, true))

@@ -9,6 +9,7 @@ import dev.parallax.PaperPolicy;
 import dev.parallax.ParallaxException;
 import dev.parallax.PlanOptions;
 import dev.parallax.Prepack;
+import dev.parallax.Profile;
 import dev.parallax.SchedulerPolicy;
 import dev.parallax.SequentialPolicy;
 import dev.parallax.Session;
@@ -18,6 +19,7 @@ import dev.parallax.Units;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
@@ -61,6 +63,17 @@ final class ModelArguments extends ModelInput {
                     + "all; none.")
     Offload offload = Offload.AUTO;
 
+    @Option(names = "--profile", paramLabel = "NAME", defaultValue = "measured", converter = ProfileConverter.class,
+            description = "What --offload auto judges by: measured, rates of plx calibrate and one timed trial (default); "
+                    + "paper, the paper's constants and thresholds.")
+    Profile profile = Profile.MEASURED;
+
+    @Option(names = "--place", paramLabel = "WHAT=WHERE",
+            description = "Where an operator's nodes or a region run whatever that costs: Conv=cpu, "
+                    + "com.microsoft:FusedConv=device, 'region 3=cpu' (of the plan with the same operators placed). May be "
+                    + "repeated; later ones count more.")
+    List<String> placements = new ArrayList<>();
+
     @Option(names = "--trace", paramLabel = "FILE",
             description = "Write when the units of the last run ran, and where, as Chrome trace events (for Perfetto).")
     Path trace;
@@ -72,7 +85,7 @@ final class ModelArguments extends ModelInput {
 
     @Override
     Engine engine() {
-        profile();  // a wrong one is told before anything is loaded
+        declaration();  // a wrong one is told before anything is loaded
         return super.engine();
     }
 
@@ -82,7 +95,9 @@ final class ModelArguments extends ModelInput {
             throw new BadInputException("--units whole is one unit of the CPU's; with --device " + device
                     + " give --units branches, layers or nodes");
         }
-        return super.plan(units, resolved).device(profile()).offload(offload);
+        PlanOptions.Builder plan = super.plan(units, resolved).device(declaration()).offload(offload).profile(profile);
+        placements.forEach(plan::place);
+        return plan;
     }
 
     /** The same without a device. */
@@ -95,7 +110,7 @@ final class ModelArguments extends ModelInput {
         return device.startsWith("opencl") && offload != Offload.NONE;
     }
 
-    private String profile() {
+    private String declaration() {
         if (device.equals("none")) {
             return "";
         }
@@ -142,6 +157,18 @@ final class ModelArguments extends ModelInput {
         public Offload convert(String text) {
             return Arrays.stream(Offload.values()).filter(o -> o.name().toLowerCase(Locale.ROOT).equals(text)).findFirst()
                     .orElseThrow(() -> new BadInputException("--offload " + text + " is not one of auto, all, none"));
+        }
+    }
+
+    /** measured or paper. */
+    static final class ProfileConverter implements ITypeConverter<Profile> {
+        @Override
+        public Profile convert(String text) {
+            return switch (text) {
+                case "measured" -> Profile.MEASURED;
+                case "paper" -> Profile.PAPER;
+                default -> throw new BadInputException("--profile " + text + " is not one of measured, paper");
+            };
         }
     }
 

@@ -19,6 +19,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.TreeMap;
+import java.util.function.ToDoubleFunction;
 import java.util.concurrent.Callable;
 import java.util.stream.Collectors;
 import picocli.CommandLine.Command;
@@ -165,10 +166,12 @@ final class PlanCommand implements Callable<Integer> {
         List<Plan.Region> shown = plan.regions().stream()
                 .sorted(Comparator.comparing(Plan.Region::accepted).thenComparing(Plan.Region::macs).reversed())
                 .limit(accepted + GIVEN_BACK_SHOWN).toList();
-        Text.Table table = new Text.Table(">region", ">N", ">MACs", ">B", ">time there", ">on the CPU", "verdict");
+        Text.Table table = new Text.Table(">region", ">N", ">MACs", ">B", ">time there", ">on the CPU", ">tried there",
+                ">on the CPU", "verdict");
         for (Plan.Region r : shown) {
             table.row(r.index(), r.nodes().size(), si(r.macs()), Text.bytes(r.borderBytes()),
                     Text.nanos(r.deviceSeconds() * 1e9), Text.nanos(r.cpuSeconds() * 1e9),
+                    tried(r, Plan.Trial::deviceSeconds), tried(r, Plan.Trial::cpuSeconds),
                     r.accepted() ? "accepted" : "given back: " + r.reason());
         }
         if (!shown.isEmpty()) {
@@ -179,7 +182,11 @@ final class PlanCommand implements Callable<Integer> {
         }
     }
 
-    /** What lies outside units. */
+    private static String tried(Plan.Region region, ToDoubleFunction<Plan.Trial> seconds) {
+        boolean tried = region.trial() != null && region.trial().problem().isEmpty();
+        return tried ? Text.nanos(seconds.applyAsDouble(region.trial()) * 1e9) : "-";
+    }
+
     /** How a mixed plan was put together: wide units one after the other, or branches side by side. */
     private void stretches(Plan plan) {
         PrintStream out = console.out();

@@ -144,9 +144,41 @@ class CommandsTest {
         Plx whole = Plx.run("run", diamond(), "--device", "opencl", "--units", "whole");
         assertEquals(2, whole.status(), whole::toString);
         assertTrue(whole.err().contains("--units branches"), whole::toString);
+        Plx placed = Plx.run("plan", diamond(), "--shape", "x=3x4", "--device", "opencl", "--units", "branches",
+                "--profile", "paper", "--place", "region 0=device");
+        assertEquals(0, placed.status(), placed::toString);
+        assertTrue(placed.out().contains("Regions for opencl: 1 accepted"), placed::toString);
+        Plx wrong = Plx.run("plan", diamond(), "--device", "opencl", "--place", "Conv=gpu");
+        assertEquals(2, wrong.status(), wrong::toString);
+        assertTrue(wrong.err().contains("'Conv=gpu' is no placement"), wrong::toString);
+        Plx unknown = Plx.run("plan", diamond(), "--device", "opencl", "--profile", "fast");
+        assertEquals(2, unknown.status(), unknown::toString);
+        assertTrue(unknown.err().contains("measured, paper"), unknown::toString);
         Plx odd = Plx.run("run", diamond(), "--offload", "some");
         assertEquals(2, odd.status(), odd::toString);
         assertTrue(odd.err().contains("auto, all, none"), odd::toString);
+    }
+
+    @Test
+    void calibrateTellsRatesAndKeepsThem() throws IOException {
+        Path json = folder.resolve("rates.json");
+        Plx first = Plx.run("calibrate", "--json", json);
+        assertEquals(0, first.status(), first::toString);
+        assertTrue(first.out().contains("convolution") && first.out().contains("GMAC/s"), first::toString);
+        JsonObject rates = JsonParser.parseString(Files.readString(json)).getAsJsonObject();
+        assertEquals("opencl", rates.get("device").getAsString());
+        assertTrue(rates.getAsJsonObject("cpu_rates").get("product").getAsDouble() > 1e6, rates::toString);
+        Plx second = Plx.run("calibrate");
+        assertTrue(second.out().contains("known already"), second::toString);
+        Plx again = Plx.run("calibrate", "--again");
+        assertTrue(again.out().contains("measured in"), again::toString);
+
+        Plx missing = Plx.run("calibrate", "--device", "opencl:99");
+        assertEquals(2, missing.status(), missing::toString);
+        assertTrue(missing.err().contains("device 99"), missing::toString);
+        Plx odd = Plx.run("calibrate", "--device", "tpu");
+        assertEquals(2, odd.status(), odd::toString);
+        assertTrue(odd.err().contains("'tpu' is no device"), odd::toString);
     }
 
     @Test
