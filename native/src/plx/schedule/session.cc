@@ -10,9 +10,11 @@
 
 #include "plx/memory/budget.h"
 #include "plx/memory/planner.h"
+#include "plx/ort/tensor.h"
 #include "plx/ort/unit_memory.h"
 #include "plx/schedule/executor.h"
 #include "plx/schedule/layout.h"
+#include "plx/schedule/offload.h"
 #include "plx/schedule/steps.h"
 #include "plx/schedule/tenants.h"
 #include "plx/schedule/turns.h"
@@ -30,7 +32,6 @@ constexpr int kLayoutsPerShapes = 4;
 constexpr int kStartsOver = 8;
 // What stands for a worker where a device does the work.
 constexpr int kDeviceWorker = -1;
-std::byte nothing[memory::kAlignment];  // where empty tensors lie: ONNX Runtime wants an address all the same
 
 int64_t now_ns() {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch()).count();
@@ -59,18 +60,9 @@ std::string text(const std::vector<graph::Dim>& dims) {
 
 }  // namespace
 
-struct Session::Impl final : Executor::Work {
+struct Session::Impl final : Executor::Work, Offload::Host {
   // One task of the executor: a unit, or an alias.
-  struct Step final : device::Completion {
-    void done(device::Outcome outcome) noexcept override { owner->device_done(*this, std::move(outcome)); }
-
-    Impl* owner = nullptr;
-    const CompiledPlan::Region* region = nullptr;  // of a unit on the device
-    std::vector<const std::byte*> device_inputs;
-    std::vector<std::byte*> device_outputs;
-    int64_t device_ns = 0;      // in the last run
-    uint64_t copied_bytes = 0;
-    std::string fell_back;      // why the CPU ran it then
+  struct Step {
     bool alias = false;
     int index = 0;  // of the unit or alias
     OrtSession* session = nullptr;
@@ -151,6 +143,7 @@ struct Session::Impl final : Executor::Work {
         runtime(compiled->subject().runtime),
         api(runtime->api()),
         turns(std::make_shared<Turns>(workers)),
+        offload(compiled, *this),
         budget(std::make_shared<memory::Budget>(limit.bytes == 0 ? memory::Budget::kNone : limit.bytes)),
         arena(std::make_unique<memory::Arena>("session", budget)) {
     if (limit.margin != 0) adaptive.emplace(budget, limit.margin, memory::FreeMemory(limit.root));
@@ -178,15 +171,10 @@ struct Session::Impl final : Executor::Work {
     if (auto s = schedule::validate(plan, wanted); !s) return s;
     std::vector<std::pair<int, Width>> units;
     Schedule placed = wanted;
-    for (ScheduleEntry& entry : placed.entries) {
-      const int unit = static_cast<int>(entry.unit);
-      if (entry.device != 0) {
-        const CompiledPlan::Region& region = compiled->region(unit);
-        if (region.program != nullptr) continue;
-        entry.device = 0;
-        device_problem = region.problem;
-      }
-      units.emplace_back(unit, entry.threads == 1 || workers == 1 ? Width::kNarrow : Width::kWide);
+    offload.leave_out(placed);
+    for (const ScheduleEntry& entry : placed.entries) {
+      if (entry.device != 0) continue;
+      units.emplace_back(static_cast<int>(entry.unit), entry.threads == 1 || workers == 1 ? Width::kNarrow : Width::kWide);
     }
     if (auto s = compiled->compile(units); !s) return s;
     if (workers > 1 && entrance == nullptr) {
@@ -219,13 +207,11 @@ struct Session::Impl final : Executor::Work {
     for (size_t i = 0; i < order.list.size(); ++i) {
       const Steps::Step& one = order.list[i];
       Step& step = steps.emplace_back();
-      step.owner = this;
       step.alias = one.alias;
       step.index = one.index;
       step.width = one.width;
       if (one.alias) continue;
       const auto& unit = compiled->units()[one.index];
-      if (order.tasks[i].device) step.region = &compiled->region(one.index);
       step.session = compiled->session(one.index, one.width);
       const bool may_be_absent = std::any_of(unit.inputs.begin(), unit.inputs.end(),
                                              [&](int s) { return value_of(s).type.kind == graph::Kind::kOptional; });
@@ -235,8 +221,8 @@ struct Session::Impl final : Executor::Work {
       step.preset.resize(unit.outputs.size());
     }
     make_spare();
-    lend();
-    tenants.emplace(*compiled, order, *executor, lent_to);
+    set_up_offload();
+    tenants.emplace(*compiled, order, *executor, offload.lent_to());
     active = nullptr;
     shapes_changed = true;
     for (Output& output : outputs) output.value = nullptr;
@@ -450,156 +436,42 @@ struct Session::Impl final : Executor::Work {
   }
 
   // ---- devices ----
-  // What crosses lies in memory that the device lends, if the device makes it or reads it and a unit makes it. If there is
-  // none to be had, the CPU runs everything.
-  void lend() {
-    uint64_t bytes = 0;
-    take_back();
-    if (Status lending = try_to_lend(bytes); !lending) {
-      bytes = 0;
-      take_back();
-      device_problem = lending.error().message;
-    }
-    if (budget->limited()) {
-      budget->give(lent_bytes);
-      budget->set_aside(bytes);
-      outside += bytes - lent_bytes;
-    }
-    lent_bytes = bytes;
-  }
-
-  void take_back() {
-    lent_value.clear();
-    lent_value.resize(compiled->slots().size());
-    lent_to.assign(compiled->slots().size(), 0);
-    lent.clear();
-  }
-
-  Status try_to_lend(uint64_t& bytes) {
-    for (size_t i = 0; i < steps.size(); ++i) {
-      if (steps[i].region == nullptr) continue;
-      const auto& unit = compiled->units()[static_cast<size_t>(steps[i].index)];
-      steps[i].device_inputs.resize(unit.inputs.size());
-      steps[i].device_outputs.resize(unit.outputs.size());
-      for (const auto* list : {&unit.inputs, &unit.outputs}) {
-        for (const int s : *list) {
-          const int root = slot(s).root;
-          const auto& planned = compiled->planned_shape(root);
-          // What a region makes has the planned shape; what it reads may turn out to have another.
-          const bool known = list == &unit.outputs || slot(root).settled;
-          if (slot(root).unit < 0 || !known || lent_value[static_cast<size_t>(root)] || !planned) continue;
-          const graph::Shape& shape = *planned;
-          const uint64_t size = graph::tensor_bytes(shape.element, shape.dims).value_or(0);
-          auto memory = compiled->device()->lend(size);
-          if (!memory) return memory.error();
-          auto value = tensor_at((*memory)->data(), shape.element, shape.dims);
-          if (!value) return value.error();
-          lent_value[static_cast<size_t>(root)] = value.take();
-          lent_to[static_cast<size_t>(root)] = 1;
-          lent.push_back(memory.take());
-          bytes += size;
-        }
-      }
-      bytes += steps[i].region->program->device_bytes();
-    }
-    return {};
+  // What the device lends is in the budget.
+  void set_up_offload() {
+    const uint64_t before = offload.bytes();
+    offload.set_up(order);
+    if (!budget->limited()) return;
+    budget->give(before);
+    budget->set_aside(offload.bytes());
+    outside += offload.bytes() - before;
   }
 
   // Where a slot's tensor has its place in this run, null if nowhere.
   OrtValue* place_of(int s) const {
-    OrtValue* there = lent_value[static_cast<size_t>(s)].get();
+    OrtValue* there = offload.lent(s);
     return there != nullptr ? there : active->preset[s].get();
   }
 
-  // Whether this run's shapes are those that the region was prepared for.
-  bool fits_device(const Step& step) const {
-    for (const int s : compiled->inputs()) {
-      const auto& planned = compiled->planned_shape(s);
-      if (planned && planned->dims != inputs[static_cast<size_t>(input_of[s])].dims) return false;
-    }
-    const auto& unit = compiled->units()[static_cast<size_t>(step.index)];
-    return std::all_of(unit.inputs.begin(), unit.inputs.end(), [&](int s) {
-      const auto& planned = compiled->planned_shape(s);
-      const auto shape = planned ? shape_of(current[s], planned->element) : std::nullopt;
-      return shape && shape->dims == planned->dims;
-    });
-  }
-
   void start_task(int index) override {
-    Step& step = steps[static_cast<size_t>(index)];
-    step.fell_back.clear();
-    step.device_ns = 0;
-    step.copied_bytes = 0;
     timings[static_cast<size_t>(index)] = {now_ns(), 0, kDeviceWorker};
-    if (cancelled.load(std::memory_order_relaxed)) return end_device_task(step, was_cancelled());
-    Status ready = !fits_device(step) ? fail(Code::kUnsupported, "this run's shapes are not those that the plan was made for")
-                   : compiled->device()->lost() ? fail(Code::kRunFailed, "the device is lost") : hand_over(step);
-    if (!ready) return fall_back(step, std::move(ready.error()));
-    step.region->program->submit(step.device_inputs, step.device_outputs, step);
+    offload.start(index);
   }
 
-  // Addresses of what a region reads and makes.
-  Status hand_over(Step& step) {
-    const auto& unit = compiled->units()[static_cast<size_t>(step.index)];
-    const auto address_of = [&](const OrtValue* value, void** data) {
-      return runtime->check(api.GetTensorMutableData(const_cast<OrtValue*>(value), data), "cannot read a tensor");
-    };
-    for (size_t i = 0; i < unit.inputs.size(); ++i) {
-      void* data = nullptr;
-      if (auto s = address_of(current[unit.inputs[i]], &data); !s) return s;
-      step.device_inputs[i] = static_cast<const std::byte*>(data);
-    }
-    for (size_t i = 0; i < unit.outputs.size(); ++i) {
-      const int s = unit.outputs[i];
-      OrtValue* place = place_of(s);
-      if (any_bound) {
-        if (const Output* output = bound_output(s)) place = output->bound.get();
-      }
-      if (place == nullptr) return fail(Code::kRunFailed, "the device has lent no memory for what it would make: ", device_problem);
-      void* data = nullptr;
-      if (auto status = address_of(place, &data); !status) return status;
-      step.device_outputs[i] = static_cast<std::byte*>(data);
-      step.outputs[i] = place;
-    }
-    return {};
+  const OrtValue* value(int s) const override { return current[s]; }
+  void made(int s, OrtValue* value) override { current[s] = value; }
+  OrtValue* place(int s) const override {
+    const Output* output = any_bound ? bound_output(s) : nullptr;
+    return output != nullptr ? output->bound.get() : place_of(s);
   }
-
-  // On the device's thread.
-  void device_done(Step& step, device::Outcome outcome) noexcept {
-    step.device_ns = outcome.device_ns;
-    step.copied_bytes = outcome.copied_bytes;
-    if (!outcome.status) return fall_back(step, std::move(outcome.status.error()));
-    const auto& unit = compiled->units()[static_cast<size_t>(step.index)];
-    for (size_t i = 0; i < unit.outputs.size(); ++i) current[unit.outputs[i]] = step.outputs[i];
-    end_device_task(step, {});
+  Status may_go_on() const override { return cancelled.load(std::memory_order_relaxed) ? Status(was_cancelled()) : Status{}; }
+  Status run_on_cpu(int index) override {
+    Step& step = steps[static_cast<size_t>(index)];
+    if (auto s = compiled->compile({{step.index, Width::kNarrow}}); !s) return s;
+    step.session = compiled->session(step.index, Width::kNarrow);
+    const Turns::Turn turn(taking, turn_of_run, 1);
+    return run_step(step);
   }
-
-  // The CPU runs what the device could not, on this thread.
-  void fall_back(Step& step, Error why) noexcept {
-    Status status = was_cancelled();
-    try {
-      step.fell_back = why.message;
-      if (!cancelled.load(std::memory_order_relaxed)) {
-        {
-          const std::lock_guard lock(device_mutex);
-          ++fallbacks;
-          device_problem = why.message;
-        }
-        status = compiled->compile({{step.index, Width::kNarrow}});
-        if (status) {
-          step.session = compiled->session(step.index, Width::kNarrow);
-          const Turns::Turn turn(taking, turn_of_run, 1);
-          status = run_step(step);
-        }
-      }
-    } catch (const std::bad_alloc&) {
-      status = Error{Code::kMemoryBudget, "out of memory", 0, 0};
-    }
-    end_device_task(step, std::move(status));
-  }
-
-  void end_device_task(Step& step, Status status) noexcept {
-    const int index = static_cast<int>(&step - steps.data());
+  void ended(int index, Status status) noexcept override {
     timings[static_cast<size_t>(index)].end_ns = now_ns();
     if (status) let_go(index);
     running->completed(index, std::move(status));
@@ -911,41 +783,8 @@ struct Session::Impl final : Executor::Work {
     return status;
   }
 
-  // Nothing for what is no tensor. Of one whose type is known, ONNX Runtime is asked less.
   std::optional<graph::Shape> shape_of(const OrtValue* value, graph::ElementType known = graph::ElementType::kUndefined) const {
-    if (known == graph::ElementType::kUndefined) {
-      int has_value = 0;  // an optional tensor without content counts as a tensor, and is none to look into
-      int is_tensor = 0;
-      OrtStatus* asked = api.HasValue(value, &has_value);
-      if (asked == nullptr) asked = api.IsTensor(value, &is_tensor);
-      if (asked != nullptr) {
-        api.ReleaseStatus(asked);
-        return std::nullopt;
-      }
-      if (has_value == 0 || is_tensor == 0) return std::nullopt;
-    }
-    OrtTensorTypeAndShapeInfo* info = nullptr;
-    if (OrtStatus* s = api.GetTensorTypeAndShape(value, &info)) {
-      api.ReleaseStatus(s);
-      return std::nullopt;
-    }
-    const ort::Handle<OrtTensorTypeAndShapeInfo> owner(nullptr, info, api.ReleaseTensorTypeAndShapeInfo);
-    graph::Shape shape;
-    auto element = static_cast<ONNXTensorElementDataType>(known);
-    size_t rank = 0;
-    OrtStatus* s = nullptr;
-    if (known == graph::ElementType::kUndefined) s = api.GetTensorElementType(info, &element);
-    if (s == nullptr) s = api.GetDimensionsCount(info, &rank);
-    if (s == nullptr) {
-      shape.dims.resize(rank);
-      s = api.GetDimensions(info, shape.dims.data(), rank);
-    }
-    if (s != nullptr) {
-      api.ReleaseStatus(s);
-      return std::nullopt;
-    }
-    shape.element = static_cast<graph::ElementType>(element);
-    return shape;
+    return ort::shape_of(api, value, known);
   }
 
   void record(const Step& step, const CompiledPlan::Unit& unit) {
@@ -1036,13 +875,7 @@ struct Session::Impl final : Executor::Work {
   }
 
   Result<ort::Value> tensor_at(void* data, graph::ElementType element, std::span<const int64_t> dims) {
-    const uint64_t bytes = graph::tensor_bytes(element, dims).value_or(0);
-    OrtValue* value = nullptr;
-    if (OrtStatus* status = api.CreateTensorWithDataAsOrtValue(runtime->cpu(), bytes == 0 ? nothing : data, bytes, dims.data(),
-                                                               dims.size(), static_cast<ONNXTensorElementDataType>(element), &value)) {
-      return runtime->check(status, "cannot describe a tensor").error();
-    }
-    return ort::Value(runtime, value, api.ReleaseValue);
+    return ort::tensor_over(runtime, data, element, dims);
   }
 
   // ---- inputs ----
@@ -1208,12 +1041,13 @@ struct Session::Impl final : Executor::Work {
     const int64_t origin = started_ns();
     for (size_t i = 0; i < steps.size(); ++i) {
       if (steps[i].alias) continue;
-      const bool on_device = steps[i].region != nullptr && steps[i].fell_back.empty();
+      const Offload::Run* on_device = offload.run_of(static_cast<int>(i));
+      const Offload::Run region = on_device != nullptr ? *on_device : Offload::Run{};
       list.push_back({.unit = steps[i].index,
-                      .device = on_device ? 1 : 0,
-                      .device_ns = steps[i].device_ns,
-                      .copied_bytes = steps[i].copied_bytes,
-                      .fell_back = steps[i].fell_back,
+                      .device = on_device != nullptr && region.fell_back.empty() ? 1 : 0,
+                      .device_ns = region.device_ns,
+                      .copied_bytes = region.copied_bytes,
+                      .fell_back = region.fell_back,
                       .threads = steps[i].width == Width::kNarrow ? 1 : workers,
                       .worker = timings[i].worker,
                       .start_ns = timings[i].start_ns,
@@ -1366,13 +1200,7 @@ struct Session::Impl final : Executor::Work {
   Executor* running = nullptr;  // in the run in progress: that, or one with more barriers
   Turns* taking = nullptr;      // in the run in progress: null if no session is beside this one
   uint64_t turn_of_run = 0;
-  std::vector<std::unique_ptr<device::Lent>> lent;
-  std::vector<ort::Value> lent_value;  // per slot: in the device's memory, for every run
-  std::vector<char> lent_to;           // per slot: whether there is one
-  uint64_t lent_bytes = 0;             // and what regions hold on the device
-  std::mutex device_mutex;
-  uint64_t fallbacks = 0;      // regions that the CPU had to run, in all runs
-  std::string device_problem;  // why, the last time
+  Offload offload;
   ort::Crew* crew = nullptr;  // with more than one worker
   std::unique_ptr<ort::Crew::Entrance> entrance;
   std::unique_ptr<std::atomic<int>[]> uses_left;  // of them, in the run in progress
@@ -1623,15 +1451,8 @@ std::string Session::report_json() const {
   const auto& kept_in = m.compiled->subject().cache;
   const ort::SessionCache::Stats cache = kept_in != nullptr ? kept_in->stats() : ort::SessionCache::Stats{};
   const Impl::Shapes* shapes = m.active;
-  const nlohmann::json on_device = m.compiled->device() == nullptr
-                                       ? nlohmann::json(nullptr)
-                                       : nlohmann::json{{"kind", m.compiled->device()->info().kind},
-                                                        {"name", m.compiled->device()->info().name},
-                                                        {"bytes", m.lent_bytes},
-                                                        {"fallbacks", m.fallbacks},
-                                                        {"problem", m.device_problem}};
   const nlohmann::json report = {{"runs", m.runs},
-                                 {"device", on_device},
+                                 {"device", m.offload.report()},
                                  {"started_ns", m.started_ns()},
                                  {"units", std::move(units)},
                                  {"aliases", aliases},

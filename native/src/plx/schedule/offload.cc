@@ -1,0 +1,176 @@
+#include "plx/schedule/offload.h"
+
+#include <algorithm>
+#include <new>
+#include <nlohmann/json.hpp>
+
+#include "plx/ort/tensor.h"
+
+namespace plx::schedule {
+
+void Offload::leave_out(Schedule& schedule) {
+  for (ScheduleEntry& entry : schedule.entries) {
+    if (entry.device == 0) continue;
+    const CompiledPlan::Region& region = plan_->region(static_cast<int>(entry.unit));
+    if (region.program != nullptr) continue;
+    entry.device = 0;
+    const std::lock_guard lock(mutex_);
+    problem_ = region.problem;
+  }
+}
+
+void Offload::set_up(const Steps& order) {
+  regions_.clear();
+  for (size_t i = 0; i < order.list.size(); ++i) {
+    std::unique_ptr<Submission>& region = regions_.emplace_back();
+    if (!order.tasks[i].device) continue;
+    region = std::make_unique<Submission>();
+    region->owner = this;
+    region->step = static_cast<int>(i);
+    region->program = plan_->region(order.list[i].index).program.get();
+    region->unit = &plan_->units()[static_cast<size_t>(order.list[i].index)];
+    region->inputs.resize(region->unit->inputs.size());
+    region->outputs.resize(region->unit->outputs.size());
+    region->places.resize(region->unit->outputs.size());
+  }
+  take_back();
+  uint64_t bytes = 0;
+  if (Status lending = lend_all(bytes); !lending) {
+    bytes = 0;
+    take_back();
+    const std::lock_guard lock(mutex_);
+    problem_ = lending.error().message;
+  }
+  bytes_ = bytes;
+}
+
+void Offload::take_back() {
+  lent_value_.clear();
+  lent_value_.resize(plan_->slots().size());
+  lent_to_.assign(plan_->slots().size(), 0);
+  lent_.clear();
+}
+
+Status Offload::lend_all(uint64_t& bytes) {
+  for (const auto& region : regions_) {
+    if (region == nullptr) continue;
+    if (auto s = try_to_lend(region->unit->inputs, false, bytes); !s) return s;
+    if (auto s = try_to_lend(region->unit->outputs, true, bytes); !s) return s;
+    bytes += region->program->device_bytes();
+  }
+  return {};
+}
+
+Status Offload::try_to_lend(const std::vector<int>& slots, bool made_there, uint64_t& bytes) {
+  for (const int s : slots) {
+    const auto root = static_cast<size_t>(plan_->slots()[static_cast<size_t>(s)].root);
+    const CompiledPlan::Slot& slot = plan_->slots()[root];
+    const auto& planned = plan_->planned_shape(static_cast<int>(root));
+    // What a region makes has the planned shape; what it reads may turn out to have another.
+    if (slot.unit < 0 || !(made_there || slot.settled) || lent_value_[root] || !planned) continue;
+    const uint64_t size = graph::tensor_bytes(planned->element, planned->dims).value_or(0);
+    auto memory = plan_->device()->lend(size);
+    if (!memory) return memory.error();
+    auto value = ort::tensor_over(plan_->subject().runtime, (*memory)->data(), planned->element, planned->dims);
+    if (!value) return value.error();
+    lent_value_[root] = value.take();
+    lent_to_[root] = 1;
+    lent_.push_back(memory.take());
+    bytes += size;
+  }
+  return {};
+}
+
+void Offload::start(int step) {
+  Submission& region = *regions_[static_cast<size_t>(step)];
+  region.run = {};
+  if (auto s = host_.may_go_on(); !s) return host_.ended(step, std::move(s));
+  if (auto s = ready(region); !s) return fall_back(region, std::move(s.error()));
+  region.program->submit(region.inputs, region.outputs, region);
+}
+
+Status Offload::ready(Submission& region) const {
+  if (!fits(region)) return fail(Code::kUnsupported, "this run's shapes are not those that the plan was made for");
+  if (plan_->device()->lost()) return fail(Code::kRunFailed, "the device is lost");
+  return hand_over(region);
+}
+
+// Whether this run's shapes are those that the region was prepared for.
+bool Offload::fits(const Submission& region) const {
+  const auto as_planned = [&](int s) {
+    const auto& planned = plan_->planned_shape(s);
+    const auto shape = planned ? ort::shape_of(plan_->subject().runtime->api(), host_.value(s), planned->element) : std::nullopt;
+    return shape && shape->dims == planned->dims;
+  };
+  const auto& of_graph = plan_->inputs();
+  return std::all_of(of_graph.begin(), of_graph.end(), [&](int s) { return !plan_->planned_shape(s) || as_planned(s); }) &&
+         std::all_of(region.unit->inputs.begin(), region.unit->inputs.end(), as_planned);
+}
+
+// Addresses of what a region reads and makes.
+Status Offload::hand_over(Submission& region) const {
+  const ort::Runtime& runtime = *plan_->subject().runtime;
+  const auto address_of = [&](const OrtValue* value, void** data) {
+    return runtime.check(runtime.api().GetTensorMutableData(const_cast<OrtValue*>(value), data), "cannot read a tensor");
+  };
+  for (size_t i = 0; i < region.inputs.size(); ++i) {
+    void* data = nullptr;
+    if (auto s = address_of(host_.value(region.unit->inputs[i]), &data); !s) return s;
+    region.inputs[i] = static_cast<const std::byte*>(data);
+  }
+  for (size_t i = 0; i < region.outputs.size(); ++i) {
+    OrtValue* place = host_.place(region.unit->outputs[i]);
+    if (place == nullptr) {
+      const std::lock_guard lock(mutex_);
+      return fail(Code::kRunFailed, "the device has lent no memory for what it would make: ", problem_);
+    }
+    void* data = nullptr;
+    if (auto s = address_of(place, &data); !s) return s;
+    region.outputs[i] = static_cast<std::byte*>(data);
+    region.places[i] = place;
+  }
+  return {};
+}
+
+// On the device's thread.
+void Offload::done(Submission& region, device::Outcome outcome) noexcept {
+  region.run.device_ns = outcome.device_ns;
+  region.run.copied_bytes = outcome.copied_bytes;
+  if (!outcome.status) return fall_back(region, std::move(outcome.status.error()));
+  for (size_t i = 0; i < region.places.size(); ++i) host_.made(region.unit->outputs[i], region.places[i]);
+  host_.ended(region.step, {});
+}
+
+// The CPU runs what the device could not, on this thread.
+void Offload::fall_back(Submission& region, Error why) noexcept {
+  Status status;
+  try {
+    region.run.fell_back = why.message;
+    status = host_.may_go_on();
+    if (status) {
+      {
+        const std::lock_guard lock(mutex_);
+        ++fallbacks_;
+        problem_ = why.message;
+      }
+      status = host_.run_on_cpu(region.step);
+    }
+  } catch (const std::bad_alloc&) {
+    status = Error{Code::kMemoryBudget, "out of memory", 0, 0};
+  }
+  host_.ended(region.step, std::move(status));
+}
+
+const Offload::Run* Offload::run_of(int step) const {
+  const auto& region = regions_[static_cast<size_t>(step)];
+  return region == nullptr ? nullptr : &region->run;
+}
+
+nlohmann::json Offload::report() const {
+  if (plan_->device() == nullptr) return nullptr;
+  const device::Info& info = plan_->device()->info();
+  const std::lock_guard lock(mutex_);
+  return {{"kind", info.kind}, {"name", info.name}, {"bytes", bytes_}, {"fallbacks", fallbacks_}, {"problem", problem_}};
+}
+
+}  // namespace plx::schedule
