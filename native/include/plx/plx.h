@@ -402,7 +402,9 @@ PLX_API plx_status* plx_session_output_value(plx_session* session, size_t index,
  *  "sizing_ns":90000}
  * device is null, or {"kind":"opencl","name":..,"bytes":..,"fallbacks":0,"problem":""} for a plan with a device: what its
  * regions hold and tensors that cross take, how often the CPU had to run a region, and why the last time. A region's unit has
- * "device_ns", "copied_bytes" and "fell_back" beside the others, and the worker -1.
+ * "device_ns", "predicted_ns", "copied_bytes" and "fell_back" beside the others, and the worker -1: how long the device worked
+ * for it and how long the plan expected it to (its region's device_s), what was copied to and from the device, and why
+ * the CPU ran it, if it did.
  * sessions_bytes is what the process grew by while the units' sessions were made, packed weights for the most part;
  * runtime_arena_bytes what all sessions of the engine have mapped together outside of runs. A unit's memory_bytes is what
  * ONNX Runtime took for it at most while it ran, outputs without a planned place included. barriers_for_memory is how many

@@ -58,9 +58,14 @@ TEST_F(OnNull, RegionsRunThereAndTheRestOnTheCpu) {
       EXPECT_EQ(report(*session)["device"]["fallbacks"], 0);
       const auto all = report(*session);
       for (const auto& unit : all["units"]) {
-        if (unit["device"] == "null") {
-          EXPECT_EQ(unit["worker"], -1);
-        }
+        EXPECT_EQ(unit.contains("predicted_ns"), unit["device"] == "null");
+        if (unit["device"] != "null") continue;
+        EXPECT_EQ(unit["worker"], -1);
+        EXPECT_GT(unit["device_ns"], 0);
+        const int region = plan->plan->units[unit["unit"].get<size_t>()].region;
+        const double expected_ns = plan->plan->regions[static_cast<size_t>(region)].device_s * 1e9;
+        EXPECT_GT(expected_ns, 1);
+        EXPECT_NEAR(unit["predicted_ns"].get<double>(), expected_ns, 1);
       }
     }
   }

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <cstring>
 #include <new>
 #include <nlohmann/json.hpp>
@@ -1046,6 +1047,7 @@ struct Session::Impl final : Executor::Work, Offload::Host {
       list.push_back({.unit = steps[i].index,
                       .device = on_device != nullptr && region.fell_back.empty() ? 1 : 0,
                       .device_ns = region.device_ns,
+                      .predicted_ns = on_device != nullptr ? predicted_ns(steps[i].index) : 0,
                       .copied_bytes = region.copied_bytes,
                       .fell_back = region.fell_back,
                       .threads = steps[i].width == Width::kNarrow ? 1 : workers,
@@ -1060,6 +1062,13 @@ struct Session::Impl final : Executor::Work, Offload::Host {
       run.end_ns -= origin;
     }
     return list;
+  }
+
+  // What the plan expected of a unit's region on the device.
+  int64_t predicted_ns(int unit) const {
+    const partition::Plan& plan = compiled->plan();
+    const int region = plan.units[static_cast<size_t>(unit)].region;
+    return std::llround(std::min(plan.regions[static_cast<size_t>(region)].device_s * 1e9, 9e18));
   }
 
   // By the system's steady clock: when the last run's first unit started.
@@ -1444,6 +1453,7 @@ std::string Session::report_json() const {
                      {"memory_bytes", run.memory_bytes}});
     if (run.device_ns == 0 && run.fell_back.empty()) continue;
     units.back()["device_ns"] = run.device_ns;
+    units.back()["predicted_ns"] = run.predicted_ns;
     units.back()["copied_bytes"] = run.copied_bytes;
     units.back()["fell_back"] = run.fell_back;
   }

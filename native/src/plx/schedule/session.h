@@ -82,6 +82,7 @@ struct UnitRun {
   int unit = 0;
   int device = 0;              // 0: the CPU; 1: the plan's
   int64_t device_ns = 0;       // that the device worked, as far as it tells
+  int64_t predicted_ns = 0;    // that the plan expected it to
   uint64_t copied_bytes = 0;   // between the CPU's memory and the device's
   std::string fell_back;       // why the CPU ran what was to run on the device
   int threads = 0;       // it could use

@@ -75,6 +75,7 @@ final class Parsing {
                 list(o, "units", u -> new RunReport.UnitRun(integer(u, "unit"), text(u, "device"),
                         integer(u, "threads"), integer(u, "worker"), number(u, "start_ns"), number(u, "end_ns"),
                         number(u, "bytes"), number(u, "memory_bytes"), u.has("device_ns") ? number(u, "device_ns") : 0,
+                        u.has("predicted_ns") ? number(u, "predicted_ns") : 0,
                         u.has("copied_bytes") ? number(u, "copied_bytes") : 0,
                         u.has("fell_back") ? text(u, "fell_back") : "")),
                 number(o, "arena_bytes"), number(o, "sessions_bytes"), number(o, "planned_bytes"),

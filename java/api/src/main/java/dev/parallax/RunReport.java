@@ -120,11 +120,12 @@ public record RunReport(long runs, long startedNs, List<UnitRun> units, long are
      * @param memoryBytes bytes that ONNX Runtime took for it at most while it ran, outputs without a planned place
      *     included
      * @param deviceNs nanoseconds that a device worked for it, as far as it tells
+     * @param predictedNs nanoseconds that the plan expected it to: its region's {@link Plan.Region#deviceSeconds()}; 0 for a unit of the CPU's
      * @param copiedBytes bytes copied for it between the CPU's memory and the device's
      * @param fellBack why the CPU ran what was to run on the device; empty if it did not
      */
     public record UnitRun(int unit, String device, int threads, int worker, long startNs, long endNs, long bytes,
-            long memoryBytes, long deviceNs, long copiedBytes, String fellBack) {
+            long memoryBytes, long deviceNs, long predictedNs, long copiedBytes, String fellBack) {
         /**
          * How long it took.
          *

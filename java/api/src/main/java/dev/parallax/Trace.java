@@ -13,7 +13,7 @@ import java.util.TreeSet;
  *
  * <p>A run is a process, with one line per worker, 0 being the thread that called run and -1 a device. A unit is one
  * slice, named after its first operator; its arguments are unit, nodes, branch, layer, device, threads and bytes of its
- * outputs.
+ * outputs, and on a device how long that worked and was expected to.
  *
  * <p><b>Lifetime</b> and <b>Threads</b>: an immutable value.
  *
@@ -86,7 +86,11 @@ public record Trace(Plan plan, List<RunReport> reports) {
             }
             json.endArray().name("branch").value(unit.branch()).name("layer").value(unit.layer())
                     .name("device").value(run.device()).name("threads").value(run.threads())
-                    .name("bytes").value(run.bytes()).endObject().endObject();
+                    .name("bytes").value(run.bytes());
+            if (run.deviceNs() > 0) {
+                json.name("device_ns").value(run.deviceNs()).name("predicted_ns").value(run.predictedNs());
+            }
+            json.endObject().endObject();
         }
     }
 

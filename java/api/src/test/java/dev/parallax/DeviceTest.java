@@ -74,6 +74,11 @@ class DeviceTest {
                         .orElseThrow();
                 assertEquals(-1, there.worker());
                 assertTrue(there.deviceNs() > 0 && there.fellBack().isEmpty(), there::toString);
+                Plan.Region region = session.plan().regions().get(session.plan().units().get(there.unit()).region());
+                assertEquals(region.deviceSeconds() * 1e9, there.predictedNs(), 1);
+                assertTrue(there.predictedNs() > 0, there::toString);
+                String trace = Trace.of(session.plan(), report).toChromeJson();
+                assertTrue(trace.contains("\"device_ns\":" + there.deviceNs() + ",\"predicted_ns\":" + there.predictedNs()), trace);
             }
         }
     }

@@ -310,7 +310,7 @@ class PolicyTest {
     private static long overlap(long[][] spans) {
         List<RunReport.UnitRun> runs = new ArrayList<>();
         for (long[] span : spans) {
-            runs.add(new RunReport.UnitRun(runs.size(), "cpu", 1, 0, span[0], span[1], 0, 0, 0, 0, ""));
+            runs.add(new RunReport.UnitRun(runs.size(), "cpu", 1, 0, span[0], span[1], 0, 0, 0, 0, 0, ""));
         }
         return Overlap.of(runs);
     }

@@ -74,7 +74,7 @@ final class CompareCommand implements Callable<Integer> {
 
     /** How much of a cut ran on the device in its last run, and what did not although it was to. */
     private record OnDevice(String kind, String name, int nodes, int allNodes, double flops, double allFlops,
-            long deviceNs, long copiedBytes, long fallbacks, String problem) {
+            long deviceNs, long predictedNs, long copiedBytes, long fallbacks, String problem) {
         static OnDevice of(Session session) {
             RunReport report = session.report();
             if (report.device() == null) {
@@ -83,6 +83,7 @@ final class CompareCommand implements Callable<Integer> {
             int nodes = 0;
             double flops = 0;
             long ns = 0;
+            long predicted = 0;
             long copied = 0;
             for (RunReport.UnitRun run : report.units()) {
                 if (run.device().equals(report.device().kind())) {
@@ -90,11 +91,12 @@ final class CompareCommand implements Callable<Integer> {
                     nodes += unit.nodes().size();
                     flops += unit.flops();
                     ns += run.deviceNs();
+                    predicted += run.predictedNs();
                     copied += run.copiedBytes();
                 }
             }
             return new OnDevice(report.device().kind(), report.device().name(), nodes, session.plan().nodes().size(), flops,
-                    session.plan().units().stream().mapToDouble(Plan.Unit::flops).sum(), ns, copied,
+                    session.plan().units().stream().mapToDouble(Plan.Unit::flops).sum(), ns, predicted, copied,
                     report.device().fallbacks(), report.device().problem());
         }
 
@@ -206,10 +208,10 @@ final class CompareCommand implements Callable<Integer> {
         table.print(out, "  ");
         if (result.there != null) {
             OnDevice there = result.there;
-            out.println(String.format(Locale.ROOT, "  on %s (%s): %d of %s, %.1f %% of the FLOPs, %s of the last run, %s copied",
+            out.println(String.format(Locale.ROOT, "  on %s (%s): %d of %s, %.1f %% of the FLOPs, %s of the last run (predicted: %s), %s copied",
                     there.kind, there.name, there.nodes, Text.count(there.allNodes, "node"),
                     there.allFlops == 0 ? 0 : 100 * there.flops / there.allFlops, Text.nanos(there.deviceNs),
-                    Text.bytes(there.copiedBytes)));
+                    Text.nanos(there.predictedNs), Text.bytes(there.copiedBytes)));
             if (there.fellBack()) {
                 out.println("  the CPU ran what was to run there " + Text.count(there.fallbacks, "time") + ": " + there.problem);
             }
@@ -260,6 +262,7 @@ final class CompareCommand implements Callable<Integer> {
                 there.addProperty("flops", result.there.flops);
                 there.addProperty("all_flops", result.there.allFlops);
                 there.addProperty("device_ns", result.there.deviceNs);
+                there.addProperty("predicted_ns", result.there.predictedNs);
                 there.addProperty("copied_bytes", result.there.copiedBytes);
                 there.addProperty("fallbacks", result.there.fallbacks);
                 there.addProperty("problem", result.there.problem);

@@ -7,6 +7,7 @@ import dev.parallax.Tensor;
 import dev.parallax.Value;
 import dev.parallax.ValueKind;
 import java.io.PrintStream;
+import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -70,13 +71,23 @@ final class Runs {
             out.println("Side by side: " + (overlap == 0 ? "never" : Text.nanos(overlap) + " of "
                     + Text.nanos(report.spanNs())));
         }
-        Text.Table table = new Text.Table("unit", "device", ">threads", ">worker", ">time", ">nodes", "operators");
+        boolean onDevice = report.units().stream().anyMatch(u -> u.deviceNs() > 0);
+        Text.Table table = onDevice
+                ? new Text.Table("unit", "device", ">threads", ">worker", ">time", ">of the device", ">predicted", ">nodes", "operators")
+                : new Text.Table("unit", "device", ">threads", ">worker", ">time", ">nodes", "operators");
         List<RunReport.UnitRun> longest = report.units().stream()
                 .sorted(Comparator.comparingLong(RunReport.UnitRun::durationNs).reversed()).limit(shown).toList();
         for (RunReport.UnitRun run : longest) {
             Plan.Unit unit = plan.units().get(run.unit());
-            table.row(run.unit(), run.device(), run.threads() == 0 ? poolThreads : run.threads(), run.worker(),
-                    Text.nanos(run.durationNs()), unit.nodes().size(), operators(plan, unit.nodes()));
+            List<Object> row = new ArrayList<>(List.of(run.unit(), run.device(),
+                    run.threads() == 0 ? poolThreads : run.threads(), run.worker(), Text.nanos(run.durationNs())));
+            if (onDevice) {
+                row.add(run.deviceNs() > 0 ? Text.nanos(run.deviceNs()) : "");
+                row.add(run.deviceNs() > 0 ? Text.nanos(run.predictedNs()) : "");
+            }
+            row.add(unit.nodes().size());
+            row.add(operators(plan, unit.nodes()));
+            table.row(row.toArray());
         }
         table.print(out, "  ");
         if (report.units().size() > longest.size()) {

@@ -32,7 +32,7 @@ class BenchSuiteTest {
     // ---- arithmetic --------------------------------------------------------------------------------------------
 
     private static UnitRun run(int unit, long start, long end) {
-        return new UnitRun(unit, "cpu", 1, 0, start, end, 0, 0, 0, 0, "");
+        return new UnitRun(unit, "cpu", 1, 0, start, end, 0, 0, 0, 0, 0, "");
     }
 
     @Test

@@ -137,7 +137,11 @@ class CommandsTest {
                 .getAsJsonObject().getAsJsonObject("device");
         assertTrue(there.get("nodes").getAsInt() > 0, there::toString);
         assertEquals(0, there.get("fallbacks").getAsInt(), there::toString);
+        assertTrue(there.get("device_ns").getAsLong() > 0 && there.get("predicted_ns").getAsLong() > 0, there::toString);
 
+        Plx run = Plx.run("run", diamond(), "--shape", "x=3x4", "--device", "opencl", "--offload", "all", "--units", "branches");
+        assertEquals(0, run.status(), run::toString);
+        assertTrue(run.out().contains("of the device") && run.out().contains("predicted"), run::toString);
         Plx missing = Plx.run("compare", diamond(), "--device", "opencl:99", "--units", "nodes");
         assertEquals(2, missing.status(), missing::toString);
         assertTrue(missing.err().contains("device 99"), missing::toString);
