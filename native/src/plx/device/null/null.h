@@ -1,5 +1,4 @@
-// A device without hardware, for tests: ONNX Runtime's CPU kernels on a thread of its own, which is late, fails, lies or gets
-// lost as told. Its memory is the CPU's.
+// A device without hardware, for tests: the CPU device (cpu/cpu.h), which is late, fails, lies or gets lost as told.
 #pragma once
 
 #include <chrono>

@@ -1,0 +1,85 @@
+// The suite on each device: the first OpenCL one, as it is and with the limits of a small board's GPU; and those that need no
+// hardware, where a few draws of each case are enough. Without an OpenCL driver the tests fail: where they run, PoCL is
+// installed.
+//
+// PLX_CTS_DRAWS says how many draws of each case on OpenCL (default 12; ./plx test --long sets 200).
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <map>
+
+#include "cts.h"
+#include "plx/device/cpu/cpu.h"
+#include "plx/device/null/null.h"
+#include "plx/device/opencl/opencl.h"
+
+namespace plx::cts {
+namespace {
+
+std::shared_ptr<device::Device> open_cl(bool small) {
+  device::opencl::Options options;
+  if (small) {
+    options.most_work_group = 256;
+    options.most_local_bytes = 16 << 10;
+    options.vector = 4;
+  }
+  auto device = device::opencl::open(0, options);
+  if (!device) throw std::runtime_error(device.error().message);
+  return device.take();
+}
+
+int draws_on_hardware() {
+  const char* text = std::getenv("PLX_CTS_DRAWS");
+  return text == nullptr || *text == '\0' ? 12 : std::atoi(text);
+}
+
+struct Target {
+  const char* name;
+  std::shared_ptr<device::Device> (*open)();
+  int draws;
+};
+std::vector<Target> targets() {
+  return {{"opencl", [] { return open_cl(false); }, draws_on_hardware()},
+          {"opencl_small", [] { return open_cl(true); }, draws_on_hardware()},
+          {"cpu", [] { return device::cpu::make(ort::testing::runtime()); }, 2},
+          {"null", [] { return device::null::make(ort::testing::runtime(), {}); }, 2}};
+}
+
+// One for all tests: building the kernels takes a while.
+device::Device& device_of(const Target& target) {
+  static std::map<std::string, std::shared_ptr<device::Device>> open;
+  std::shared_ptr<device::Device>& device = open[target.name];
+  if (device == nullptr) device = target.open();
+  return *device;
+}
+
+class OnDevice : public ::testing::TestWithParam<std::tuple<Target, size_t>> {
+ protected:
+  void run(const std::vector<Case>& cases) {
+    const auto& [target, index] = GetParam();
+    for (int i = 0; i < target.draws; ++i) {
+      const auto seed = static_cast<uint32_t>(i + 1);
+      EXPECT_EQ(check(device_of(target), cases[index], seed), "") << cases[index].name << ", seed " << seed;
+    }
+  }
+};
+class Operators : public OnDevice {};
+class Parts : public OnDevice {};
+
+std::string name_of(const std::vector<Case>& cases, const std::tuple<Target, size_t>& param) {
+  const auto& [target, index] = param;
+  std::string name = std::string(target.name) + "_" + std::to_string(index) + "_" + cases[index].name;
+  for (char& c : name) c = std::isalnum(static_cast<unsigned char>(c)) != 0 ? c : '_';
+  return name;
+}
+
+INSTANTIATE_TEST_SUITE_P(Cts, Operators, ::testing::Combine(::testing::ValuesIn(targets()), ::testing::Range<size_t>(0, operators().size())),
+                         [](const auto& info) { return name_of(operators(), info.param); });
+INSTANTIATE_TEST_SUITE_P(Cts, Parts, ::testing::Combine(::testing::ValuesIn(targets()), ::testing::Range<size_t>(0, parts().size())),
+                         [](const auto& info) { return name_of(parts(), info.param); });
+
+TEST_P(Operators, AgreeWithOnnxRuntime) { run(operators()); }
+TEST_P(Parts, AgreeWithOnnxRuntime) { run(parts()); }
+
+}  // namespace
+}  // namespace plx::cts
