@@ -157,12 +157,13 @@ std::string check(device::Device& device, const Case& drawn, uint32_t seed) try 
   }
   const device::Part part{&graph, &shapes, nodes, graph.inputs, graph.outputs};
   const auto program = must(device.prepare(part));
-  // In memory of the caller's, then in the device's, twice.
+  // In memory of the caller's, then in the device's: twice, and once where outputs stay.
   std::vector<std::vector<std::byte>> own;
   std::vector<std::unique_ptr<device::Lent>> lent;
   std::string first;
-  for (int round = 0; round < 3; ++round) {
+  for (int round = 0; round < 4; ++round) {
     const bool borrow = round != 0;
+    const bool stay = round == 3;
     std::vector<const std::byte*> inputs;
     std::vector<std::byte*> outputs;
     own.clear();
@@ -180,11 +181,18 @@ std::string check(device::Device& device, const Case& drawn, uint32_t seed) try 
     for (const Tensor& output : expected) {
       outputs.push_back(memory(output.bytes.size()));
       std::memset(outputs.back(), 0x55, output.bytes.size());
+      if (stay) lent.back()->make_resident();
     }
     Waiting waiting;
     program->submit(inputs, outputs, waiting);
     const device::Outcome outcome = waiting.wait();
     if (!outcome.status) return outcome.status.error().message;
+    uint64_t fetched = 0;
+    for (auto one = lent.begin() + static_cast<std::ptrdiff_t>(draft.inputs().size()); stay && one != lent.end(); ++one) {
+      fetched += must((*one)->recall(true));
+      if (must((*one)->recall(true)) != 0) return "what the CPU has was fetched again";
+    }
+    if (stay && !device.info().shares_memory && fetched == 0) return "outputs did not stay";
     std::string all;
     for (size_t i = 0; i < expected.size(); ++i) {
       const std::string wrong = differs(drawn, expected[i], outputs[i]);

@@ -2,9 +2,14 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <map>
+#include <mutex>
+#include <string_view>
 
+#include "plx/device/opencl/api.h"
 #include "plx/device/opencl/opencl.h"
 #include "plx/engine/device_testing.h"
 #include "plx/engine/devices.h"
@@ -97,6 +102,115 @@ TEST(OnOpenCl, FaultsOfTheDriverAreMadeUpForByTheCpu) {
   EXPECT_GT(faults, 50);
   EXPECT_GT(fallbacks, 50);
   engine::register_device("faulty", nullptr);
+}
+
+TEST(OnOpenCl, WhatTheCpuDoesNotNeedIsNotCopied) {
+  for (const bool shares_memory : {true, false}) {
+    device::opencl::Options options;
+    options.shares_memory = shares_memory;
+    std::atomic<bool> fails{false};
+    options.fault = [&](const char* step) { return fails && std::string_view(step) == "launch" ? Status(fail(Code::kRunFailed, "a fault")) : Status{}; };
+    const auto device = must(device::opencl::open(0, options));
+    engine::register_device("cl", device);
+    Loaded loaded(two_regions("Hardmax"));
+    const Tensors inputs = {noise({64, 64}, 1)};
+    const Tensors expected = Plain(runtime(), loaded.bytes()).run(inputs);
+    const auto plan = must(loaded->make_plan(on("cl")));
+    ASSERT_EQ(plan->plan->regions.size(), 2u);
+    const auto session = must(loaded->make_session(plan, 0));
+    bind_all(*session, inputs);
+    for (int i = 0; i < 3; ++i) {
+      must(session->run());
+      expect_close(outputs(*session, 1), expected);
+      // The input and what the CPU reads; what the CPU made and the output. An input is the caller's memory.
+      EXPECT_EQ(copied_bytes(*session), (shares_memory ? std::vector<uint64_t>{kTensorBytes, 0} : std::vector<uint64_t>{2 * kTensorBytes, 2 * kTensorBytes}));
+    }
+    fails = true;
+    must(session->run());
+    expect_close(outputs(*session, 1), expected);
+    fails = false;
+    must(session->run());
+    expect_close(outputs(*session, 1), expected);
+    EXPECT_EQ(report(*session)["device"]["fallbacks"], 2);
+    engine::register_device("cl", nullptr);
+  }
+}
+
+// A driver that maps memory at another address each time, and leaves nothing where it was mapped before.
+namespace moving {
+
+device::opencl::Api real;
+std::atomic<bool> moves{false};
+std::mutex mutex;
+std::map<cl_mem, std::pair<void*, std::vector<std::byte>>> mapped;  // to where it was really mapped, and what callers see
+
+void* CL_API_CALL map(cl_command_queue queue, cl_mem memory, cl_bool, cl_map_flags flags, size_t offset, size_t size, cl_uint count,
+                      const cl_event* list, cl_event* event, cl_int* error) {
+  void* at = real.clEnqueueMapBuffer(queue, memory, CL_TRUE, flags, offset, size, count, list, event, error);
+  if (at == nullptr || !moves) return at;
+  const std::lock_guard lock(mutex);
+  auto& [really, seen] = mapped[memory];
+  const auto* bytes = static_cast<std::byte*>(at);
+  really = at;
+  seen.assign(bytes, bytes + size);
+  std::memset(at, 0xff, size);
+  return seen.data();
+}
+
+cl_int CL_API_CALL unmap(cl_command_queue queue, cl_mem memory, void* at, cl_uint count, const cl_event* list, cl_event* event) {
+  const std::lock_guard lock(mutex);
+  if (const auto found = mapped.find(memory); found != mapped.end() && found->second.second.data() == at) {
+    std::memcpy(found->second.first, at, found->second.second.size());
+    at = found->second.first;
+    mapped.erase(found);
+  }
+  return real.clEnqueueUnmapMemObject(queue, memory, at, count, list, event);
+}
+
+}  // namespace moving
+
+TEST(OnOpenCl, ADriverThatDoesNotKeepAddressesIsCopiedFromThenOn) {
+  moving::real = *must(device::opencl::load());
+  moving::moves = false;
+  device::opencl::Api calls = moving::real;
+  calls.clEnqueueMapBuffer = &moving::map;
+  calls.clEnqueueUnmapMemObject = &moving::unmap;
+  std::atomic<bool> fails{false};
+  device::opencl::Options options;
+  options.calls = &calls;
+  options.fault = [&](const char* step) { return fails && std::string_view(step) == "launch" ? Status(fail(Code::kRunFailed, "a fault")) : Status{}; };
+  {
+    const auto device = must(device::opencl::open(0, options));
+    engine::register_device("moving", device);
+    Loaded loaded(two_regions("Hardmax"));
+    const Tensors inputs = {noise({64, 64}, 1)};
+    const Tensors expected = Plain(runtime(), loaded.bytes()).run(inputs);
+    const auto session = must(loaded->make_session(must(loaded->make_plan(on("moving"))), 0));
+    bind_all(*session, inputs);
+    const auto run = [&] {
+      must(session->run());
+      expect_close(outputs(*session, 1), expected);
+    };
+    run();
+    EXPECT_EQ(copied_bytes(*session), (std::vector<uint64_t>{kTensorBytes, 0}));
+    moving::moves = true;
+    run();
+    EXPECT_EQ(units_on(*session, "opencl"), 0u) << "the run that finds out is the CPU's";
+    EXPECT_NE(report(*session)["device"]["problem"].get<std::string>().find("at another address"), std::string::npos);
+    for (int i = 0; i < 3; ++i) {
+      run();
+      EXPECT_EQ(units_on(*session, "opencl"), 2u);
+      EXPECT_EQ(copied_bytes(*session), (std::vector<uint64_t>{2 * kTensorBytes, 2 * kTensorBytes}));
+    }
+    fails = true;
+    run();
+    EXPECT_EQ(units_on(*session, "opencl"), 0u);
+    fails = false;
+    run();
+    EXPECT_EQ(units_on(*session, "opencl"), 2u);
+    EXPECT_EQ(report(*session)["device"]["fallbacks"], 4) << "two of each run on the CPU";
+  }
+  engine::register_device("moving", nullptr);
 }
 
 TEST(OnOpenCl, BuiltKernelsAreKeptAndBrokenOnesBuiltAgain) {

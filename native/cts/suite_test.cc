@@ -1,5 +1,5 @@
-// The suite on each device: the first OpenCL one, as it is and with the limits of a small board's GPU; and those that need no
-// hardware, where a few draws of each case are enough. Without an OpenCL driver the tests fail: where they run, PoCL is
+// The suite on each device: the first OpenCL one, as it is, and with the limits of a small GPU and memory of its own; and
+// those that need no hardware, where a few draws of each case are enough. Without an OpenCL driver the tests fail: where they run, PoCL is
 // installed.
 //
 // PLX_CTS_DRAWS says how many draws of each case on OpenCL (default 12; ./plx test --long sets 200).
@@ -22,10 +22,17 @@ std::shared_ptr<device::Device> open_cl(bool small) {
     options.most_work_group = 256;
     options.most_local_bytes = 16 << 10;
     options.vector = 4;
+    options.shares_memory = false;
   }
   auto device = device::opencl::open(0, options);
   if (!device) throw std::runtime_error(device.error().message);
   return device.take();
+}
+
+std::shared_ptr<device::Device> null(bool shares_memory) {
+  device::null::Script script;
+  script.shares_memory = shares_memory;
+  return device::null::make(ort::testing::runtime(), std::move(script));
 }
 
 int draws_on_hardware() {
@@ -42,7 +49,8 @@ std::vector<Target> targets() {
   return {{"opencl", [] { return open_cl(false); }, draws_on_hardware()},
           {"opencl_small", [] { return open_cl(true); }, draws_on_hardware()},
           {"cpu", [] { return device::cpu::make(ort::testing::runtime()); }, 2},
-          {"null", [] { return device::null::make(ort::testing::runtime(), {}); }, 2}};
+          {"null", [] { return null(true); }, 2},
+          {"null_apart", [] { return null(false); }, 2}};
 }
 
 // One for all tests: building the kernels takes a while.

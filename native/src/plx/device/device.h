@@ -45,6 +45,8 @@ struct Part {
 // What became of a submission.
 struct Outcome {
   Status status;
+  // With an error only: what was lent is of no more use to the CPU, neither to read nor to write. Let go of it.
+  bool lent_lost = false;
   int64_t device_ns = 0;      // that the device worked, as far as it tells
   uint64_t copied_bytes = 0;  // between the CPU's memory and the device's, both ways
 };
@@ -67,12 +69,22 @@ class Program {
   virtual uint64_t device_bytes() const = 0;  // constants and temporaries
 };
 
-// Memory that both sides use in turn: the CPU except while a submission that was given it is on its way.
+// Memory that both sides use in turn: the CPU except while a submission that was given it is on its way. What a submission
+// has made, the CPU writes to after recall() only.
 class Lent {
  public:
   virtual ~Lent() = default;
-  virtual std::byte* data() = 0;  // aligned to 64 bytes
-  virtual uint64_t size_bytes() const = 0;
+  virtual std::byte* data() = 0;  // aligned to 64 bytes, always the same
+  virtual uint64_t taken_bytes() const = 0;  // by both sides
+  // Not while a submission is on its way. From now on it is *resident*: what submissions make there need not come back, so
+  // that the CPU reads it, too, after recall() only. Where memory is shared that is no gain, and changes nothing.
+  virtual void make_resident() {}
+  // Gives it to the CPU until the next submission that makes it: to be read, for which it is copied if the device alone has it;
+  // or without what it holds, to be written to. The bytes copied. An error means that what it held is gone.
+  virtual Result<uint64_t> recall(bool to_read) {
+    static_cast<void>(to_read);
+    return uint64_t{0};
+  }
 };
 
 class Device {

@@ -101,7 +101,7 @@ class Quick final : public device::Device {
       const auto at = reinterpret_cast<uintptr_t>(bytes.data());
       return bytes.data() + (64 - at % 64) % 64;
     }
-    uint64_t size_bytes() const override { return bytes.size() - 64; }
+    uint64_t taken_bytes() const override { return bytes.size() - 64; }
     std::vector<std::byte> bytes;
   };
   device::Info info_;

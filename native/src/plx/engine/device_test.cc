@@ -3,7 +3,9 @@
 
 #include <algorithm>
 #include <atomic>
+#include <functional>
 #include <limits>
+#include <optional>
 #include <thread>
 
 #include "plx/device/null/null.h"
@@ -303,9 +305,89 @@ TEST_F(OnNull, CancellingARunWaitsForTheDevice) {
   }
 }
 
+// Where memory is not shared, what regions alone make and read stays with the device, and comes when it is needed.
+class OnNullApart : public OnNull {
+ protected:
+  // A session that has run, with results as they should be; faults come from then on.
+  void start(Script script) {
+    script.refused = {"Softmax"};
+    script.shares_memory = false;
+    script.fault = [this](uint64_t) { return fault_ ? fault_(submission_++) : Fault::kNone; };
+    device_ = bring(std::move(script));
+    loaded_.emplace(two_regions("Softmax"));
+    expected_ = Plain(runtime(), loaded_->bytes()).run(inputs_);
+    const auto plan = must((*loaded_)->make_plan(on(kName)));
+    ASSERT_EQ(plan->plan->regions.size(), 2u);
+    session_ = must((*loaded_)->make_session(plan, 0));
+    bind_all(*session_, inputs_);
+    ASSERT_NO_FATAL_FAILURE(run());
+  }
+  void run() {
+    submission_ = 0;
+    must(session_->run());
+    expect_close(outputs(*session_, 1), expected_);
+  }
+  const Tensors inputs_ = {noise({64, 64}, 1)};
+  std::function<Fault(int submission_of_run)> fault_;
+  int submission_ = 0;
+  std::shared_ptr<device::Device> device_;
+  std::optional<Loaded> loaded_;
+  Tensors expected_;
+  std::unique_ptr<Session> session_;
+};
+
+TEST_F(OnNullApart, WhatTheCpuDoesNotNeedIsNotCopied) {
+  start({});
+  for (int i = 0; i < 3; ++i) {
+    run();
+    // The input and what the CPU reads; what the CPU made and the output.
+    EXPECT_EQ(copied_bytes(*session_), (std::vector<uint64_t>{2 * kTensorBytes, 2 * kTensorBytes}));
+  }
+}
+
+TEST_F(OnNullApart, WhatIsThereIsFetchedForTheCpuAndGoesBackWhenItMadeIt) {
+  start({});
+  for (const int failing : {1, 0, 1, 1, 0, 0}) {
+    fault_ = [&](int submission) { return submission == failing ? Fault::kFails : Fault::kNone; };
+    run();
+    // The second region's failing: what the first one kept there is fetched, besides what it was given before it failed.
+    // The first one's: what the CPU makes in its place goes there with what the CPU makes anyway.
+    const std::vector<uint64_t> expected = failing == 1 ? std::vector{2 * kTensorBytes, kTensorBytes} : std::vector{0ul, 3 * kTensorBytes};
+    EXPECT_EQ(copied_bytes(*session_), expected) << failing;
+    fault_ = nullptr;
+    run();
+    EXPECT_EQ(copied_bytes(*session_), (std::vector<uint64_t>{2 * kTensorBytes, 2 * kTensorBytes}));
+  }
+  EXPECT_EQ(report(*session_)["device"]["fallbacks"], 6);
+}
+
+TEST_F(OnNullApart, WhatALostDeviceHeldIsMadeAnewByTheCpu) {
+  start({});
+  fault_ = [](int submission) { return submission == 1 ? Fault::kLost : Fault::kNone; };
+  run();
+  const auto said = report(*session_)["device"];
+  EXPECT_EQ(said["problem"], "the null device is lost, and what it held");
+  EXPECT_EQ(units_on(*session_, "null"), 0u);
+  EXPECT_EQ(said["fallbacks"], 2) << "of the run that started over";
+  for (int i = 0; i < 3; ++i) run();
+  EXPECT_EQ(units_on(*session_, "null"), 0u);
+}
+
+TEST_F(OnNullApart, WhatALostDeviceHeldIsNoMatterOnceCancelled) {
+  start({});
+  fault_ = [this](int submission) {
+    if (submission != 1) return Fault::kNone;
+    session_->cancel();
+    return Fault::kLost;
+  };
+  ASSERT_FALSE(session_->run());
+  for (int i = 0; i < 3; ++i) run();
+}
+
 TEST_F(OnNull, AThousandRunsWithFaultsAtRandomAreRight) {
   std::atomic<uint32_t> state{12345};
   Script script;
+  script.shares_memory = false;
   script.refused = {"MaxPool", "Softmax", "Add"};
   script.fault = [&](uint64_t) {
     const uint32_t next = state * 1664525u + 1013904223u;

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "plx/engine/model.h"
+#include "plx/schedule/models_testing.h"
 #include "plx/schedule/session_testing.h"
 
 namespace plx::engine::testing {
@@ -39,6 +40,26 @@ inline void expect_close(const Tensors& made, const Tensors& expected) {
       ASSERT_LE(std::abs(a - b), 1e-4 + 1e-3 * std::abs(b)) << "output " << i << ", element " << at / 4;
     }
   }
+}
+
+// Two regions with an operator between them that the device is to leave to the CPU; of the two tensors that the first makes,
+// the second region alone reads one, and the CPU the other. Tensors have 16 KiB.
+inline constexpr uint64_t kTensorBytes = 16 << 10;
+inline std::string two_regions(const std::string& cpus_operator) {
+  schedule::testing::Model m;
+  m.input("x", graph::ElementType::kFloat32, {64, 64}).output("y", graph::ElementType::kFloat32, {64, 64});
+  m.node("Erf", {"x"}, {"for_cpu"}).node("Neg", {"for_cpu"}, {"for_device"}).node(cpus_operator, {"for_cpu"}, {"back"});
+  m.node("Add", {"for_device", "back"}, {"sum"}).node("Tanh", {"sum"}, {"y"});
+  return m.bytes();
+}
+
+// In the last run, of the regions in their order.
+inline std::vector<uint64_t> copied_bytes(const Session& session) {
+  std::vector<uint64_t> all;
+  for (const auto& unit : session.last_run()) {
+    if (unit.device == 1 || !unit.fell_back.empty()) all.push_back(unit.copied_bytes);
+  }
+  return all;
 }
 
 inline size_t units_on(const Session& session, const std::string& device) {

@@ -33,9 +33,10 @@ void Offload::set_up(const Steps& order) {
     region->outputs.resize(region->unit->outputs.size());
     region->places.resize(region->unit->outputs.size());
   }
+  resting_ = memory_lost_.exchange(false);
   take_back();
   uint64_t bytes = 0;
-  if (Status lending = lend_all(bytes); !lending) {
+  if (Status lending = lend_all(order, bytes); !lending) {
     bytes = 0;
     take_back();
     const std::lock_guard lock(mutex_);
@@ -49,19 +50,47 @@ void Offload::take_back() {
   lent_value_.resize(plan_->slots().size());
   lent_to_.assign(plan_->slots().size(), 0);
   lent_.clear();
+  lent_.resize(plan_->slots().size());
 }
 
-Status Offload::lend_all(uint64_t& bytes) {
+Status Offload::lend_all(const Steps& order, uint64_t& bytes) {
   for (const auto& region : regions_) {
     if (region == nullptr) continue;
-    if (auto s = try_to_lend(region->unit->inputs, false, bytes); !s) return s;
-    if (auto s = try_to_lend(region->unit->outputs, true, bytes); !s) return s;
+    if (auto s = lend_for(region->unit->inputs, false, bytes); !s) return s;
+    if (auto s = lend_for(region->unit->outputs, true, bytes); !s) return s;
     bytes += region->program->device_bytes();
   }
+  keep_there(order);
   return {};
 }
 
-Status Offload::try_to_lend(const std::vector<int>& slots, bool made_there, uint64_t& bytes) {
+// Makes resident what the CPU neither reads nor makes.
+void Offload::keep_there(const Steps& order) {
+  const auto& slots = plan_->slots();
+  std::vector<char> cpus(slots.size());  // per root
+  const auto to_cpu = [&](int slot) { cpus[static_cast<size_t>(slots[static_cast<size_t>(slot)].root)] = 1; };
+  for (const int slot : plan_->outputs()) to_cpu(slot);
+  for (size_t i = 0; i < order.list.size(); ++i) {
+    if (regions_[i] != nullptr) continue;
+    if (order.list[i].alias) {
+      // What it views it does not look at, but at what it is told.
+      const auto& told = plan_->subject().graph->nodes[plan_->aliases()[static_cast<size_t>(order.list[i].index)].node].inputs;
+      for (size_t input = 1; input < told.size(); ++input) {
+        const int slot = told[input] == graph::kNone ? -1 : order.slot_of[static_cast<size_t>(told[input])];
+        if (slot >= 0) to_cpu(slot);
+      }
+      continue;
+    }
+    const auto& unit = plan_->units()[static_cast<size_t>(order.list[i].index)];
+    for (const int slot : unit.inputs) to_cpu(slot);
+    for (const int slot : unit.outputs) to_cpu(slot);
+  }
+  for (size_t i = 0; i < slots.size(); ++i) {
+    if (lent_[i] != nullptr && !cpus[i]) lent_[i]->make_resident();
+  }
+}
+
+Status Offload::lend_for(const std::vector<int>& slots, bool made_there, uint64_t& bytes) {
   for (const int s : slots) {
     const auto root = static_cast<size_t>(plan_->slots()[static_cast<size_t>(s)].root);
     const CompiledPlan::Slot& slot = plan_->slots()[root];
@@ -75,8 +104,8 @@ Status Offload::try_to_lend(const std::vector<int>& slots, bool made_there, uint
     if (!value) return value.error();
     lent_value_[root] = value.take();
     lent_to_[root] = 1;
-    lent_.push_back(memory.take());
-    bytes += size;
+    lent_[root] = memory.take();
+    bytes += lent_[root]->taken_bytes();
   }
   return {};
 }
@@ -90,6 +119,10 @@ void Offload::start(int step) {
 }
 
 Status Offload::ready(Submission& region) const {
+  if (resting_) {
+    const std::lock_guard lock(mutex_);
+    return fail(Code::kRunFailed, problem_);
+  }
   if (!fits(region)) return fail(Code::kUnsupported, "this run's shapes are not those that the plan was made for");
   if (plan_->device()->lost()) return fail(Code::kRunFailed, "the device is lost");
   return hand_over(region);
@@ -136,9 +169,34 @@ Status Offload::hand_over(Submission& region) const {
 void Offload::done(Submission& region, device::Outcome outcome) noexcept {
   region.run.device_ns = outcome.device_ns;
   region.run.copied_bytes = outcome.copied_bytes;
+  if (outcome.lent_lost) return lose_memory(region, std::move(outcome.status.error()));
   if (!outcome.status) return fall_back(region, std::move(outcome.status.error()));
   for (size_t i = 0; i < region.places.size(); ++i) host_.made(region.unit->outputs[i], region.places[i]);
   host_.ended(region.step, {});
+}
+
+// Nothing can go on from here.
+void Offload::lose_memory(Submission& region, Error why) noexcept {
+  {
+    const std::lock_guard lock(mutex_);
+    problem_ = why.message;
+  }
+  memory_lost_.store(true);
+  host_.ended(region.step, std::move(why));
+}
+
+// Gives the CPU what the region reads, and the places of what it makes.
+Status Offload::fetch(Submission& region) {
+  for (const auto* list : {&region.unit->inputs, &region.unit->outputs}) {
+    for (const int s : *list) {
+      const auto& memory = lent_[static_cast<size_t>(plan_->slots()[static_cast<size_t>(s)].root)];
+      if (memory == nullptr) continue;
+      const auto copied = memory->recall(list == &region.unit->inputs);
+      if (!copied) return copied.error();
+      region.run.copied_bytes += *copied;
+    }
+  }
+  return {};
 }
 
 // The CPU runs what the device could not, on this thread.
@@ -148,6 +206,7 @@ void Offload::fall_back(Submission& region, Error why) noexcept {
     region.run.fell_back = why.message;
     status = host_.may_go_on();
     if (status) {
+      if (auto s = fetch(region); !s) return lose_memory(region, std::move(s.error()));
       {
         const std::lock_guard lock(mutex_);
         ++fallbacks_;

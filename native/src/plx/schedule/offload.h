@@ -5,12 +5,18 @@
 // same; it is no part of the session's block. Lent is what has a known shape: all that a region makes, and of what it reads
 // what is settled (graph/shape_flow.h). Where the device lends none, the CPU runs everything.
 //
+// What regions alone make and read is resident (device.h): it stays with a device that does not share the CPU's memory.
+//
 // A region that the device cannot run, does not run in time or runs into an error is the CPU's for this run: on the device's
-// thread, with what it reads and makes where it is. Why is in the report.
+// thread, with what it reads and makes where it is, and what is with the device is fetched. Why is in the report. If that is
+// not to be had, because the device is lost or its driver does not keep to addresses, or what was lent is of no use to the
+// CPU any more, the run fails, and memory_lost() says that it is to start over: after set_up(), which lets go of all that was
+// lent, with the CPU running everything until the next begin_run().
 //
 // Threads: start() by the executor, completions by the device's threads; everything else while no run is in progress.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -59,6 +65,9 @@ class Offload {
   void leave_out(Schedule& schedule);
   // For another order of steps: what was lent is given back, and memory lent for these.
   void set_up(const Steps& order);
+  void begin_run() { resting_ = false; }
+  // Whether the run has failed for what was lent, since set_up().
+  bool memory_lost() const { return memory_lost_.load(); }
 
   // Where a slot's tensor lies for every run, in the device's memory; null if elsewhere.
   OrtValue* lent(int slot) const { return lent_value_[static_cast<size_t>(slot)].get(); }
@@ -89,22 +98,27 @@ class Offload {
     Run run;
   };
 
-  Status try_to_lend(const std::vector<int>& slots, bool made_there, uint64_t& bytes);
-  Status lend_all(uint64_t& bytes);
+  Status lend_all(const Steps& order, uint64_t& bytes);
+  Status lend_for(const std::vector<int>& slots, bool made_there, uint64_t& bytes);
+  void keep_there(const Steps& order);
   void take_back();
   Status ready(Submission& region) const;
   bool fits(const Submission& region) const;
   Status hand_over(Submission& region) const;
+  Status fetch(Submission& region);
   void done(Submission& region, device::Outcome outcome) noexcept;
   void fall_back(Submission& region, Error why) noexcept;
+  void lose_memory(Submission& region, Error why) noexcept;
 
   const std::shared_ptr<CompiledPlan> plan_;
   Host& host_;
   std::vector<std::unique_ptr<Submission>> regions_;  // per step, null for those that are none
-  std::vector<std::unique_ptr<device::Lent>> lent_;
-  std::vector<ort::Value> lent_value_;  // per slot
+  std::vector<std::unique_ptr<device::Lent>> lent_;  // per slot
+  std::vector<ort::Value> lent_value_;               // over it
   std::vector<char> lent_to_;
   uint64_t bytes_ = 0;
+  bool resting_ = false;
+  std::atomic<bool> memory_lost_{false};
   mutable std::mutex mutex_;  // for what follows
   uint64_t fallbacks_ = 0;    // regions that the CPU had to run, in all runs
   std::string problem_;       // why, the last time

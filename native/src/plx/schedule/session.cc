@@ -251,6 +251,7 @@ struct Session::Impl final : Executor::Work, Offload::Host {
       }
     }
     if (!shapes_changed) ++shape_hits;
+    offload.begin_run();
     if (adaptive && adaptive->look(now_ns())) limit_moved.store(true);
     if (limit_moved.exchange(false)) fit_to_limit();
     Status status = attempt();
@@ -274,6 +275,17 @@ struct Session::Impl final : Executor::Work, Offload::Host {
   }
 
   Status attempt() {
+    for (;;) {
+      if (offload.memory_lost()) {
+        // What the device held is gone. Units are pure: the same again, in other memory and on the CPU alone.
+        if (auto s = set_up(Schedule(schedule)); !s) return s;
+      }
+      Status status = attempt_once();
+      if (status || !offload.memory_lost() || cancelled.load()) return status;
+    }
+  }
+
+  Status attempt_once() {
     has_run = false;  // from here on the last run's outputs are gone
     units_elided.store(0, std::memory_order_relaxed);
     for (ort::Value& value : owned) value.reset();

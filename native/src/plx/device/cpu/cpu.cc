@@ -1,12 +1,12 @@
 #include "plx/device/cpu/cpu.h"
 
-#include <algorithm>
 #include <chrono>
-#include <new>
+#include <cstring>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "plx/device/lent.h"
 #include "plx/device/worker.h"
 #include "plx/graph/writer.h"
 #include "plx/ort/session.h"
@@ -16,17 +16,18 @@ namespace plx::device::cpu {
 
 namespace {
 
-class OwnMemory final : public Lent {
+class Shared final : public Lent {
  public:
-  explicit OwnMemory(uint64_t bytes) : bytes_(bytes), data_(static_cast<std::byte*>(::operator new(std::max<uint64_t>(bytes, 1), std::align_val_t{64}))) {}
-  ~OwnMemory() override { ::operator delete(data_, std::align_val_t{64}); }
-  std::byte* data() override { return data_; }
-  uint64_t size_bytes() const override { return bytes_; }
+  explicit Shared(uint64_t bytes) : bytes_(bytes), data_(bytes) {}
+  std::byte* data() override { return data_.get(); }
+  uint64_t taken_bytes() const override { return bytes_; }
 
  private:
   uint64_t bytes_;
-  std::byte* data_;
+  HostBytes data_;
 };
+
+class Apart;
 
 class CpuDevice final : public Device, public std::enable_shared_from_this<CpuDevice> {
  public:
@@ -34,7 +35,7 @@ class CpuDevice final : public Device, public std::enable_shared_from_this<CpuDe
     info_.kind = "cpu";
     info_.name = "ONNX Runtime's kernels";
     info_.driver = runtime->version();
-    info_.shares_memory = true;
+    info_.shares_memory = options.shares_memory;
     info_.is_cpu = true;
   }
   const Info& info() const override { return info_; }
@@ -49,16 +50,44 @@ class CpuDevice final : public Device, public std::enable_shared_from_this<CpuDe
     return "";
   }
   Result<std::unique_ptr<Program>> prepare(const Part& part) override;
-  Result<std::unique_ptr<Lent>> lend(uint64_t size_bytes) override { return std::unique_ptr<Lent>(new OwnMemory(size_bytes)); }
+  Result<std::unique_ptr<Lent>> lend(uint64_t size_bytes) override;
   bool lost() const override { return false; }
 
   const std::shared_ptr<ort::Runtime> runtime;
   const Options options;
+  LentList<Apart> lent;  // where memory is not shared
   Worker worker;
+
+  Status copy(std::byte* to, const std::byte* from, uint64_t bytes) const {
+    if (options.copying) {
+      if (auto s = options.copying(); !s) return s;
+    }
+    std::memcpy(to, from, bytes);
+    return {};
+  }
 
  private:
   Info info_;
 };
+
+class Apart final : public CopiedLent {
+ public:
+  Apart(std::shared_ptr<CpuDevice> device, uint64_t bytes) : CopiedLent(bytes), there(bytes), device_(std::move(device)) { device_->lent.add(data(), this); }
+  ~Apart() override { device_->lent.remove(this); }
+
+  HostBytes there;  // the device's copy
+
+ private:
+  Status write() override { return device_->copy(there.get(), host_.get(), bytes_); }
+  Status read() override { return device_->copy(host_.get(), there.get(), bytes_); }
+  Status finish() override { return {}; }
+  const std::shared_ptr<CpuDevice> device_;
+};
+
+Result<std::unique_ptr<Lent>> CpuDevice::lend(uint64_t size_bytes) {
+  if (options.shares_memory) return std::unique_ptr<Lent>(new Shared(size_bytes));
+  return std::unique_ptr<Lent>(new Apart(shared_from_this(), size_bytes));
+}
 
 class CpuProgram final : public Program {
  public:
@@ -76,7 +105,8 @@ class CpuProgram final : public Program {
       Outcome outcome;
       const auto start = std::chrono::steady_clock::now();
       const auto& around = device_->options.around;
-      outcome.status = around ? around([&] { return run(from, to); }, to) : run(from, to);
+      const auto work = [&] { return device_->options.shares_memory ? run(from, to) : run_apart(from, to, outcome.copied_bytes); };
+      outcome.status = around ? around(work, to) : work();
       outcome.device_ns = std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now() - start).count();
       const auto device = device_;  // whoever is told may let go of the program
       completion.done(std::move(outcome));
@@ -112,6 +142,47 @@ class CpuProgram final : public Program {
     return device_->runtime->check(device_->runtime->api().Run(session_.get(), nullptr, in.names.data(), in.values.data(), in.values.size(),
                                                                out.names.data(), out.values.size(), out.values.data()),
                                    "a part on the CPU device");
+  }
+
+  // In the device's memory.
+  Status run_apart(const std::vector<const std::byte*>& from, const std::vector<std::byte*>& to, uint64_t& copied) {
+    std::vector<std::unique_ptr<HostBytes>> own;  // for memory of the caller's
+    std::vector<const std::byte*> read;
+    std::vector<std::byte*> made;
+    const auto own_for = [&](const Port& port) {
+      const uint64_t bytes = graph::tensor_bytes(port.shape.element, port.shape.dims).value_or(0);
+      return std::pair(own.emplace_back(std::make_unique<HostBytes>(bytes))->get(), bytes);
+    };
+    for (size_t i = 0; i < from.size(); ++i) {
+      if (Apart* lent = device_->lent.at(from[i])) {
+        auto bytes = lent->to_device();
+        if (!bytes) return bytes.error();
+        copied += *bytes;
+        read.push_back(lent->there.get());
+        continue;
+      }
+      const auto [there, bytes] = own_for(inputs_[i]);
+      if (auto s = device_->copy(there, from[i], bytes); !s) return s;
+      copied += bytes;
+      read.push_back(there);
+    }
+    for (size_t i = 0; i < to.size(); ++i) {
+      Apart* lent = device_->lent.at(to[i]);
+      made.push_back(lent != nullptr ? lent->there.get() : own_for(outputs_[i]).first);
+    }
+    if (auto s = run(read, made); !s) return s;
+    for (size_t i = 0; i < to.size(); ++i) {
+      if (Apart* lent = device_->lent.at(to[i])) {
+        auto bytes = lent->made();
+        if (!bytes) return bytes.error();
+        copied += *bytes;
+        continue;
+      }
+      const uint64_t bytes = graph::tensor_bytes(outputs_[i].shape.element, outputs_[i].shape.dims).value_or(0);
+      if (auto s = device_->copy(to[i], made[i], bytes); !s) return s;
+      copied += bytes;
+    }
+    return {};
   }
 
   std::shared_ptr<CpuDevice> device_;

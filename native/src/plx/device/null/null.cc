@@ -34,6 +34,10 @@ class NullDevice final : public Device {
  public:
   NullDevice(std::shared_ptr<ort::Runtime> runtime, Script script) : told_(std::make_shared<Told>(std::move(script))) {
     cpu::Options options;
+    options.shares_memory = told_->script.shares_memory;
+    options.copying = [told = told_] {
+      return told->lost ? Status(fail(Code::kRunFailed, "the null device is lost, and what it held")) : Status{};
+    };
     options.around = [told = told_](const std::function<Status()>& work, std::span<std::byte* const> outputs) {
       return told->play(work, outputs);
     };

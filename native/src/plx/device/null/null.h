@@ -25,6 +25,7 @@ struct Script {
   std::function<Fault(uint64_t submission)> fault;
   std::function<Status()> on_prepare;           // an error is as if it could not be built
   std::vector<std::string> refused;             // operators that it does not take
+  bool shares_memory = true;                    // else what comes and goes is copied, and what is with a lost device is gone
 };
 
 std::shared_ptr<Device> make(std::shared_ptr<ort::Runtime> runtime, Script script);

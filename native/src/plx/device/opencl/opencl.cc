@@ -11,6 +11,7 @@
 #include <mutex>
 
 #include "plx/base/hasher.h"
+#include "plx/device/lent.h"
 #include "plx/device/lowering.h"
 #include "plx/device/opencl/api.h"
 #include "plx/device/opencl/kernels.h"
@@ -114,6 +115,8 @@ class ClDevice final : public Device, public std::enable_shared_from_this<ClDevi
   ClDevice(const Api& api, Found found, Options options) : api(api), options(std::move(options)), found_(found), info_(describe(api, found.device)) {
     if (this->options.most_work_group != 0) info_.work_group = std::min(info_.work_group, this->options.most_work_group);
     if (this->options.most_local_bytes != 0) info_.local_bytes = std::min(info_.local_bytes, this->options.most_local_bytes);
+    info_.shares_memory = info_.shares_memory && this->options.shares_memory;
+    maps_.store(info_.shares_memory);
   }
   ~ClDevice() override {
     worker_.reset();
@@ -147,7 +150,6 @@ class ClDevice final : public Device, public std::enable_shared_from_this<ClDevi
   Result<std::unique_ptr<Program>> prepare(const Part& part) override;
   Result<std::unique_ptr<Lent>> lend(uint64_t size_bytes) override;
   bool lost() const override { return lost_.load(); }
-  void lose() { lost_.store(true); }
 
   Status step(const char* what) const { return options.fault ? options.fault(what) : Status{}; }
 
@@ -163,9 +165,9 @@ class ClDevice final : public Device, public std::enable_shared_from_this<ClDevi
     return memory;
   }
 
-  // Until this event has come, or for options.timeout; then the device is lost.
+  // Until this event has come, or for options.timeout; then the device is lost, as it is if there is no waiting. Commands that
+  // may still be on their way are thus those of a lost device only.
   Status wait(Event event) {
-    if (auto s = step("wait"); !s) return s;
     // Shared with the driver's thread, which may come long after we have given up.
     struct Arrival {
       std::mutex mutex;
@@ -183,16 +185,15 @@ class ClDevice final : public Device, public std::enable_shared_from_this<ClDevi
       (*held)->came.notify_all();
     };
     cl_int error = api.clSetEventCallback(event.get(), CL_COMPLETE, +notify, held.get());
-    if (error != CL_SUCCESS) return failed("no callback for a submission", error);
+    if (error != CL_SUCCESS) return give_up(std::move(event), failed("no callback for a submission", error));
     held.release();
-    if (error = api.clFlush(queue.get()); error != CL_SUCCESS) return failed("the queue cannot be flushed", error);
+    if (error = api.clFlush(queue.get()); error != CL_SUCCESS) return give_up(std::move(event), failed("the queue cannot be flushed", error));
     std::unique_lock lock(arrival->mutex);
     if (!arrival->came.wait_for(lock, options.timeout, [&] { return arrival->there; })) {
-      lose();
-      event.leak();
-      return fail(Code::kRunFailed, "OpenCL: '", info_.name, "' has not answered for ", options.timeout.count(),
-                  " ms; it is not used any more");
+      return give_up(std::move(event), fail(Code::kRunFailed, "OpenCL: '", info_.name, "' has not answered for ", options.timeout.count(),
+                                            " ms; it is not used any more"));
     }
+    if (auto s = step("wait"); !s) return s;
     return arrival->state < 0 ? failed("a submission failed on '" + info_.name + "'", arrival->state) : Status{};
   }
 
@@ -204,12 +205,18 @@ class ClDevice final : public Device, public std::enable_shared_from_this<ClDevi
   Queue queue;
   Module module;
 
-  // Lent memory by its address, for submissions that are given it.
-  void know(ClLent* lent);
-  void forget(ClLent* lent);
-  ClLent* lent_at(const std::byte* address);
+  LentList<ClLent> lent;
+  // What is lent from now on is copied.
+  void map_no_more() { maps_.store(false); }
 
  private:
+  // A command that is never heard of.
+  Error give_up(Event event, Error why) {
+    lost_.store(true);
+    event.leak();
+    return why;
+  }
+
   std::string build_options() const { return "-DVW=" + std::to_string(tuning.vector) + " -DROWS=" + std::to_string(tuning.rows); }
 
   std::string cache_file() const {
@@ -282,72 +289,125 @@ class ClDevice final : public Device, public std::enable_shared_from_this<ClDevi
   const Found found_;
   Info info_;
   std::atomic<bool> lost_{false};
-  std::mutex lent_mutex_;
-  std::vector<ClLent*> lent_;
+  std::atomic<bool> maps_{false};
   std::unique_ptr<Worker> worker_;
 };
 
-// Memory that is mapped for the CPU except while a submission uses it. Where mapping gives another address than the first
-// time (no driver that was tried does), its content is copied from then on.
-class ClLent final : public Lent {
+// Lent memory as submissions use it, on the device's thread.
+class ClLent {
  public:
-  ClLent(std::shared_ptr<ClDevice> device, opencl::Memory memory, uint64_t bytes, void* mapped)
-      : device_(std::move(device)), memory_(std::move(memory)), bytes_(bytes), mapped_(static_cast<std::byte*>(mapped)) {
-    device_->know(this);
+  virtual cl_mem memory() const = 0;
+  // Before the submission's commands, and after them whatever became of those. last: becomes the event of a command that there
+  // is to wait for.
+  virtual Status give(bool to_read, Outcome& outcome, Event& last) = 0;
+  virtual Status take_back(bool made, Outcome& outcome, Event& last) = 0;
+
+ protected:
+  ~ClLent() = default;
+};
+
+// Of a device that shares the CPU's memory: mapped for the CPU except while a submission uses it. A driver may map it at
+// another address than before; what callers know is then of no use any more, and the device maps nothing from then on.
+class ClMapped final : public Lent, public ClLent {
+ public:
+  ClMapped(std::shared_ptr<ClDevice> device, opencl::Memory memory, uint64_t bytes, void* mapped)
+      : device_(std::move(device)), memory_(std::move(memory)), bytes_(bytes), data_(static_cast<std::byte*>(mapped)), mapped_(mapped) {
+    device_->lent.add(data_, this);
   }
-  ~ClLent() override {
-    device_->forget(this);
+  ~ClMapped() override {
+    device_->lent.remove(this);
     if (device_->lost()) memory_.leak();
     else if (mapped_ != nullptr) device_->api.clEnqueueUnmapMemObject(device_->queue.get(), memory_.get(), mapped_, 0, nullptr, nullptr);
   }
-  std::byte* data() override { return mapped_; }
-  uint64_t size_bytes() const override { return bytes_; }
-  cl_mem memory() const { return memory_.get(); }
+  std::byte* data() override { return data_; }
+  uint64_t taken_bytes() const override { return bytes_; }
+  cl_mem memory() const override { return memory_.get(); }
 
-  Status to_device() {
+  Status give(bool, Outcome&, Event&) override {
     const cl_int error = device_->api.clEnqueueUnmapMemObject(device_->queue.get(), memory_.get(), mapped_, 0, nullptr, nullptr);
-    return error == CL_SUCCESS ? Status{} : failed("lent memory cannot be unmapped", error);
-  }
-  // Waits for what uses it. The event is that of having it back.
-  Status to_cpu(cl_event* event) {
-    cl_int error = CL_SUCCESS;
-    void* at = device_->api.clEnqueueMapBuffer(device_->queue.get(), memory_.get(), CL_FALSE, CL_MAP_READ | CL_MAP_WRITE, 0, bytes_, 0,
-                                               nullptr, event, &error);
-    if (error != CL_SUCCESS) return failed("lent memory cannot be mapped again", error);
-    if (at != mapped_) return fail(Code::kRunFailed, "OpenCL: lent memory was mapped at another address than before");
+    if (error != CL_SUCCESS) return failed("lent memory cannot be unmapped", error);
+    mapped_ = nullptr;
     return {};
+  }
+  Status take_back(bool, Outcome& outcome, Event& last) override {
+    cl_int error = CL_SUCCESS;
+    cl_event event = nullptr;
+    mapped_ = device_->api.clEnqueueMapBuffer(device_->queue.get(), memory_.get(), CL_FALSE, CL_MAP_READ | CL_MAP_WRITE, 0, bytes_, 0,
+                                              nullptr, &event, &error);
+    if (event != nullptr) last = Event(&device_->api, event);
+    if (error == CL_SUCCESS && mapped_ == data_) return {};
+    outcome.lent_lost = true;
+    device_->map_no_more();
+    return error != CL_SUCCESS ? Status(failed("lent memory cannot be mapped again", error))
+                               : fail(Code::kRunFailed, "OpenCL: the driver has mapped lent memory at another address than before");
   }
 
  private:
-  std::shared_ptr<ClDevice> device_;
+  const std::shared_ptr<ClDevice> device_;
   opencl::Memory memory_;
-  uint64_t bytes_;
-  std::byte* mapped_;
+  const uint64_t bytes_;
+  std::byte* const data_;
+  void* mapped_;  // null while it is not
 };
 
-void ClDevice::know(ClLent* lent) {
-  const std::lock_guard lock(lent_mutex_);
-  lent_.push_back(lent);
-}
-void ClDevice::forget(ClLent* lent) {
-  const std::lock_guard lock(lent_mutex_);
-  std::erase(lent_, lent);
-}
-ClLent* ClDevice::lent_at(const std::byte* address) {
-  const std::lock_guard lock(lent_mutex_);
-  const auto found = std::find_if(lent_.begin(), lent_.end(), [&](ClLent* lent) { return lent->data() == address; });
-  return found == lent_.end() ? nullptr : *found;
-}
+// Of one that does not, or whose driver does not keep addresses.
+class ClCopied final : public CopiedLent, public ClLent {
+ public:
+  ClCopied(std::shared_ptr<ClDevice> device, opencl::Memory memory, uint64_t bytes)
+      : CopiedLent(bytes), device_(std::move(device)), memory_(std::move(memory)) {
+    device_->lent.add(data(), this);
+  }
+  ~ClCopied() override {
+    device_->lent.remove(this);
+    if (!device_->lost()) return;
+    memory_.leak();
+    host_.leak();
+  }
+  cl_mem memory() const override { return memory_.get(); }
+
+  Status give(bool to_read, Outcome& outcome, Event& last) override { return to_read ? count(to_device(), outcome, last) : Status{}; }
+  Status take_back(bool made_there, Outcome& outcome, Event& last) override { return made_there ? count(made(), outcome, last) : Status{}; }
+
+ private:
+  Status count(Result<uint64_t> copied, Outcome& outcome, Event& last) {
+    if (!copied) return copied.error();
+    outcome.copied_bytes += *copied;
+    if (*copied != 0) last = std::move(copy_);
+    return {};
+  }
+  Status write() override {
+    if (auto s = device_->step("write"); !s) return s;
+    cl_event event = nullptr;
+    const cl_int error = device_->api.clEnqueueWriteBuffer(device_->queue.get(), memory_.get(), CL_FALSE, 0, bytes_, host_.get(), 0, nullptr, &event);
+    if (error != CL_SUCCESS) return failed("lent memory cannot be written", error);
+    copy_ = Event(&device_->api, event);
+    return {};
+  }
+  Status read() override {
+    if (auto s = device_->step("read"); !s) return s;
+    cl_event event = nullptr;
+    const cl_int error = device_->api.clEnqueueReadBuffer(device_->queue.get(), memory_.get(), CL_FALSE, 0, bytes_, host_.get(), 0, nullptr, &event);
+    if (error != CL_SUCCESS) return failed("lent memory cannot be read", error);
+    copy_ = Event(&device_->api, event);
+    return {};
+  }
+  Status finish() override { return device_->wait(std::move(copy_)); }
+
+  const std::shared_ptr<ClDevice> device_;
+  opencl::Memory memory_;
+  Event copy_;  // the last one begun
+};
 
 Result<std::unique_ptr<Lent>> ClDevice::lend(uint64_t size_bytes) {
   if (lost()) return fail(Code::kRunFailed, "OpenCL: '", info_.name, "' is lost");
-  auto memory = allocate(size_bytes, CL_MEM_READ_WRITE | CL_MEM_ALLOC_HOST_PTR);
+  const uint64_t bytes = std::max<uint64_t>(size_bytes, 4);
+  auto memory = allocate(bytes, CL_MEM_READ_WRITE | (maps_ ? CL_MEM_ALLOC_HOST_PTR : 0));
   if (!memory) return memory.error();
+  if (!maps_) return std::unique_ptr<Lent>(new ClCopied(shared_from_this(), memory.take(), bytes));
   cl_int error = CL_SUCCESS;
-  void* mapped = api.clEnqueueMapBuffer(queue.get(), memory->get(), CL_TRUE, CL_MAP_READ | CL_MAP_WRITE, 0, std::max<uint64_t>(size_bytes, 4), 0,
-                                        nullptr, nullptr, &error);
+  void* mapped = api.clEnqueueMapBuffer(queue.get(), memory->get(), CL_TRUE, CL_MAP_READ | CL_MAP_WRITE, 0, bytes, 0, nullptr, nullptr, &error);
   if (error != CL_SUCCESS) return failed("lent memory cannot be mapped", error);
-  return std::unique_ptr<Lent>(new ClLent(shared_from_this(), memory.take(), std::max<uint64_t>(size_bytes, 4), mapped));
+  return std::unique_ptr<Lent>(new ClMapped(shared_from_this(), memory.take(), bytes, mapped));
 }
 
 class ClProgram final : public Program {
@@ -489,9 +549,9 @@ class ClProgram final : public Program {
     return {};
   }
 
-  Status go(const Ready& ready) {
+  Status go(const Ready& ready, cl_event* event = nullptr) {
     const cl_int error = api_.clEnqueueNDRangeKernel(device_->queue.get(), ready.kernel.get(), 3, nullptr, ready.items, ready.group, 0,
-                                                     nullptr, nullptr);
+                                                     nullptr, event);
     return error == CL_SUCCESS ? Status{} : failed("a kernel cannot be started", error);
   }
 
@@ -514,31 +574,32 @@ class ClProgram final : public Program {
     lent_.clear();
     Event last;
     Status status = enqueue(outcome, last);
+    const bool enqueued = static_cast<bool>(status);
     // What was lent has to come back, whatever happened.
-    for (ClLent* lent : lent_) {
-      cl_event event = nullptr;
-      Status mapped = lent->to_cpu(&event);
-      if (event != nullptr) last = Event(&api_, event);
-      if (status && !mapped) status = std::move(mapped);
+    for (const auto& [lent, made] : lent_) {
+      Status back = lent->take_back(made && enqueued, outcome, last);
+      if (status && !back) status = std::move(back);
     }
     if (!last) return status;
     Status finished = device_->wait(std::move(last));
+    if (!finished && !lent_.empty()) outcome.lent_lost = true;
     return status ? std::move(finished) : std::move(status);
   }
 
-  // `last`: of the last command, if there is any to wait for but lent memory's coming back.
+  // last: becomes the event of the last command that has one.
   Status enqueue(Outcome& outcome, Event& last) {
-    const auto lend = [&](ClLent* lent) -> Status {
-      if (std::find(lent_.begin(), lent_.end(), lent) != lent_.end()) return {};
-      if (auto s = lent->to_device(); !s) return s;
-      lent_.push_back(lent);
+    const auto lend = [&](ClLent* lent, bool to_read) -> Status {
+      const auto given = std::find_if(lent_.begin(), lent_.end(), [&](const auto& one) { return one.first == lent; });
+      if (given != lent_.end()) return {};
+      if (auto s = lent->give(to_read, outcome, last); !s) return s;
+      lent_.emplace_back(lent, !to_read);
       return {};
     };
     for (size_t i = 0; i < inputs_.size(); ++i) {
       const int tensor = in_tensor_[i];
       if (tensor < 0) continue;
-      if (ClLent* lent = device_->lent_at(inputs_[i])) {
-        if (auto s = lend(lent); !s) return s;
+      if (ClLent* lent = device_->lent.at(inputs_[i])) {
+        if (auto s = lend(lent, true); !s) return s;
         arguments_[static_cast<size_t>(tensor)] = lent->memory();
         continue;
       }
@@ -555,8 +616,8 @@ class ClProgram final : public Program {
     }
     for (size_t i = 0; i < outputs_.size(); ++i) {
       const int tensor = out_tensor_[i];
-      if (ClLent* lent = device_->lent_at(outputs_[i])) {
-        if (auto s = lend(lent); !s) return s;
+      if (ClLent* lent = device_->lent.at(outputs_[i])) {
+        if (auto s = lend(lent, false); !s) return s;
         arguments_[static_cast<size_t>(tensor)] = lent->memory();
         continue;
       }
@@ -567,10 +628,13 @@ class ClProgram final : public Program {
     for (size_t i = 0; i < launches_.size(); ++i) {
       if (auto s = device_->step("launch"); !s) return s;
       if (auto s = set_tensors(launches_[i], lowered_.launches[i]); !s) return s;
-      if (auto s = go(launches_[i]); !s) return s;
+      const bool is_last = i + 1 == launches_.size();
+      cl_event event = nullptr;
+      if (auto s = go(launches_[i], is_last ? &event : nullptr); !s) return s;
+      if (is_last) last = Event(&api_, event);
     }
     for (size_t i = 0; i < outputs_.size(); ++i) {
-      if (device_->lent_at(outputs_[i]) != nullptr) continue;
+      if (device_->lent.at(outputs_[i]) != nullptr) continue;
       if (auto s = device_->step("read"); !s) return s;
       const auto tensor = static_cast<size_t>(out_tensor_[i]);
       const uint64_t bytes = lowered_.tensors[tensor].bytes;
@@ -595,7 +659,7 @@ class ClProgram final : public Program {
   // Of the submission on its way, on the device's thread:
   std::vector<const std::byte*> inputs_;
   std::vector<std::byte*> outputs_;
-  std::vector<ClLent*> lent_;
+  std::vector<std::pair<ClLent*, bool>> lent_;  // and whether it is made
 };
 
 Result<std::unique_ptr<Program>> ClDevice::prepare(const Part& part) {
@@ -618,7 +682,7 @@ Result<std::vector<Info>> list(const std::string& library) {
 }
 
 Result<std::shared_ptr<Device>> open(size_t index, const Options& options) {
-  auto api = load(options.library);
+  auto api = options.calls != nullptr ? Result<const Api*>(options.calls) : load(options.library);
   if (!api) return api.error();
   const std::vector<Found> all = find(**api);
   if (index >= all.size()) {

@@ -3,6 +3,8 @@
 // One context and one queue in order per device, and one thread of ours that waits for it. Programs of a part hold their
 // constants and temporaries; launches have their arguments set once. Built kernels are kept in a folder, if one is given,
 // under the driver's name and version; what cannot be read back is built again.
+// Lent memory is mapped for the CPU where the driver says that both share memory; where they do not, or once a driver has not
+// kept to an address, it is a buffer and a copy of it.
 #pragma once
 
 #include <chrono>
@@ -15,6 +17,8 @@
 
 namespace plx::device::opencl {
 
+struct Api;  // api.h
+
 struct Options {
   std::string library = "libOpenCL.so.1";
   std::string cache_folder;  // for built kernels; empty: none
@@ -24,6 +28,8 @@ struct Options {
   uint64_t most_work_group = 0;
   uint64_t most_local_bytes = 0;
   int vector = 0;  // floats in a vector; 0: as the driver prefers
+  bool shares_memory = true;  // false: as if it did not, whatever the driver says
+  const Api* calls = nullptr;  // in place of the library's
   // For tests: called before each step of a submission ("write", "launch", "read", "wait") and of preparing ("build",
   // "allocate"); an error is as if the driver had failed so.
   std::function<Status(const char* step)> fault;
