@@ -4,6 +4,7 @@
 #include <bit>
 #include <chrono>
 #include <new>
+#include <numeric>
 
 namespace plx::schedule {
 
@@ -88,8 +89,13 @@ void Executor::order_by_stretches() {
   std::vector<int> before;  // device tasks so far
   for (int i = 0; i < count; ++i) {
     std::vector<int>& predecessors = tasks_[i].predecessors;
+    if (tasks_[i].barrier && tasks_[i].device) {
+      predecessors.resize(static_cast<size_t>(i));
+      std::iota(predecessors.begin(), predecessors.end(), 0);
+    } else if (tasks_[i].barrier) {
+      predecessors.insert(predecessors.end(), before.begin(), before.end());
+    }
     if (tasks_[i].device) before.push_back(i);
-    else if (tasks_[i].barrier) predecessors.insert(predecessors.end(), before.begin(), before.end());
     std::sort(predecessors.begin(), predecessors.end());
     predecessors.erase(std::unique(predecessors.begin(), predecessors.end()), predecessors.end());
     for (const int p : predecessors) {

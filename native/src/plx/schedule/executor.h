@@ -8,7 +8,8 @@
 //
 // A *device task* runs elsewhere: it is started as soon as those it depends on have ended, whatever the CPU's tasks do,
 // and ends when completed() is called. It belongs to no stretch; CPU tasks that depend on it wait for it, and what comes after
-// a barrier for all device tasks before it.
+// a CPU task's barrier for all device tasks before it. One with a barrier waits for all that comes before it, and parts nothing
+// else.
 //
 // A worker that finds nothing to do looks again for kSpinNs and then sleeps until it is woken; nobody spins longer.
 //

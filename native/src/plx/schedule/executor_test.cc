@@ -418,6 +418,22 @@ TEST_F(OnThePool, ABarrierWaitsForTheDeviceToo) {
   for (int i = 0; i < 20; ++i) ASSERT_TRUE(run(executor, notes));
 }
 
+TEST_F(OnThePool, ADeviceWaitsAtItsOwnBarrier) {
+  Task barrier = on_device();
+  barrier.barrier = true;
+  Notes notes({on_device(), Task{}, Task{}, barrier});
+  Executor executor(notes.tasks, 2, 0);
+  notes.on_run = [&](int task) {
+    if (task != 3) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    for (int before = 0; task == 3 && before < 3; ++before) {
+      EXPECT_TRUE(executor.ordered(before, 3));
+      EXPECT_TRUE(notes.notes[static_cast<size_t>(before)].ended);
+    }
+  };
+  Elsewhere device(executor, notes);
+  for (int i = 0; i < 20; ++i) ASSERT_TRUE(run(executor, notes));
+}
+
 TEST_F(OnThePool, AnErrorOnADeviceOrBesideItEndsTheRunWhenAllHasEnded) {
   std::vector<Task> tasks = {on_device(), Task{}, after({1}), on_device({0, 1}), after({2, 3}), on_device({4})};
   Notes notes(tasks);
@@ -449,7 +465,7 @@ TEST_F(OnThePool, RandomGraphsRunWholeWithADevice) {
       tasks[i].device = random() % 4 == 0;
       tasks[i].wide = !tasks[i].device && random() % 8 == 0;
       tasks[i].instant = !tasks[i].device && !tasks[i].wide && random() % 6 == 0;
-      tasks[i].barrier = !tasks[i].instant && !tasks[i].device && random() % 15 == 0;
+      tasks[i].barrier = !tasks[i].instant && random() % 15 == 0;
       tasks[i].bytes = random() % 100;
     }
     Notes notes(tasks);
