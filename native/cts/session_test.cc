@@ -136,6 +136,31 @@ TEST(OnOpenCl, WhatTheCpuDoesNotNeedIsNotCopied) {
   }
 }
 
+// A region may read a tensor that says how large to make another: then it is for the sizes of the plan only, though its inputs'
+// shapes are always the same.
+TEST(OnOpenCl, WhatIsToldASizeRunsThereAtThePlansSizesOnly) {
+  schedule::testing::Model m;
+  m.input("x", kFloat, {"n", 8}).input("z", kFloat, {1, 8}).output("y", kFloat, {"n", 8}).output("u", kFloat, {"n", 8});
+  m.node("Shape", {"x"}, {"size"}).node("Neg", {"z"}, {"z1"}).node("Expand", {"z1", "size"}, {"y"}).node("Hardmax", {"x"}, {"u"});
+  const auto device = must(device::opencl::open(0, {}));
+  engine::register_device("cl", device);
+  Loaded loaded(m.bytes());
+  PlanRequest request = on("cl");
+  request.shapes = {{"x", {6, 8}}};
+  const auto session = must(loaded->make_session(must(loaded->make_plan(request)), 0));
+  Plain plain(runtime(), loaded.bytes());
+  for (const int64_t n : {6, 4, 9, 6, 4}) {
+    const Tensors inputs = {noise({n, 8}, 1), noise({1, 8}, 2)};
+    bind_all(*session, inputs);
+    for (int i = 0; i < 3; ++i) {
+      must(session->run());
+      expect_close(outputs(*session, 2), plain.run(inputs));
+      EXPECT_EQ(units_on(*session, "opencl"), n == 6 ? 1u : 0u) << n;
+    }
+  }
+  engine::register_device("cl", nullptr);
+}
+
 // A driver that maps memory at another address each time, and leaves nothing where it was mapped before.
 namespace moving {
 

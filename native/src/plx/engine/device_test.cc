@@ -279,6 +279,49 @@ TEST_F(OnNull, OtherShapesThanThePlansAreTheCpus) {
   }
 }
 
+// Of a model whose first input is of any length: one region reads it, another the second input alone.
+TEST_F(OnNull, WhatHasItsShapesRunsThereAtOtherSizesToo) {
+  schedule::testing::Model m;
+  m.input("x", kFloat, {"n", 8}).input("z", kFloat, {8, 8}).output("y", kFloat, {"n", 8});
+  m.node("Erf", {"z"}, {"z1"}).node("Neg", {"z1"}, {"z2"}).node("Tanh", {"x"}, {"x1"}).node("Abs", {"x1"}, {"x2"});
+  m.node("MatMul", {"x2", "z2"}, {"y"});
+  for (const bool shares_memory : {true, false}) {
+    std::atomic<int> failed{0};
+    Script script;
+    script.refused = {"MatMul"};
+    script.shares_memory = shares_memory;
+    script.fault = [&](uint64_t submission) {
+      if (submission % 5 != 4) return Fault::kNone;
+      ++failed;
+      return Fault::kFails;
+    };
+    const auto device = bring(script);
+    Loaded loaded(m.bytes());
+    PlanRequest request = on(kName);
+    request.shapes = {{"x", {6, 8}}};
+    const auto plan = must(loaded->make_plan(request));
+    ASSERT_EQ(plan->plan->regions.size(), 2u);
+    const auto session = must(loaded->make_session(plan, 0));
+    Plain plain(runtime(), loaded.bytes());
+    int others = 0;
+    for (int i = 0; i < 30; ++i) {
+      const int64_t n = i % 3 == 0 ? 6 : i / 5;
+      const Tensors inputs = {noise({n, 8}, static_cast<uint32_t>(i)), noise({8, 8}, 5)};
+      bind_all(*session, inputs);
+      const int before = failed;
+      for (int again = 0; again < 3; ++again) {
+        must(session->run());
+        ASSERT_NO_FATAL_FAILURE(expect_close(outputs(*session, 1), plain.run(inputs)));
+      }
+      if (failed != before) continue;
+      EXPECT_EQ(units_on(*session, "null"), n == 6 ? 2u : 1u) << n;
+      others += n == 6 ? 0 : 1;
+    }
+    EXPECT_GT(others, 3);
+    EXPECT_GT(failed, 3);
+  }
+}
+
 TEST_F(OnNull, CancellingARunWaitsForTheDevice) {
   Session* to_cancel = nullptr;  // by the next submission
   Script script;

@@ -32,22 +32,11 @@ bool depends_on_content(const Node& node) {
   return node.domain.empty() && table.contains(node.op_type);
 }
 
-}  // namespace
+// What is known of values so far, one flag for each.
+struct Flow {
+  explicit Flow(const Graph& all) : graph(all), shape(all.values.size(), false), content(all.values.size(), false) {}
 
-bool is_random(std::string_view op_type) {
-  return op_type.starts_with("Random") || op_type == "Multinomial" || op_type == "Bernoulli" || op_type == "Dropout";
-}
-
-std::vector<bool> settled_shapes(const Graph& graph) {
-  std::vector<bool> shape(graph.values.size(), false);    // settled
-  std::vector<bool> content(graph.values.size(), false);  // the content itself follows from the inputs' shapes
-  for (size_t i = 0; i < graph.values.size(); ++i) {
-    const Value& value = graph.values[i];
-    if (value.producer != kNone) continue;
-    shape[i] = value.initializer != kNone || value.type.kind == Kind::kTensor || value.type.kind == Kind::kUnknown;
-    content[i] = value.initializer != kNone && !value.is_input;
-  }
-  for (const Node& node : graph.nodes) {
+  void through(const Node& node) {
     bool shapes = !node.has_subgraph && !depends_on_content(node);
     bool contents = shapes && !is_random(node.op_type);
     for (const ValueId id : node.inputs) {
@@ -71,7 +60,46 @@ std::vector<bool> settled_shapes(const Graph& graph) {
       content[id] = contents && shape[id];
     }
   }
-  return shape;
+
+  const Graph& graph;
+  std::vector<bool> shape;    // settled
+  std::vector<bool> content;  // the content itself follows from the inputs' shapes
+};
+
+}  // namespace
+
+bool is_random(std::string_view op_type) {
+  return op_type.starts_with("Random") || op_type == "Multinomial" || op_type == "Bernoulli" || op_type == "Dropout";
+}
+
+std::vector<bool> settled_shapes(const Graph& graph) {
+  Flow flow(graph);
+  for (size_t i = 0; i < graph.values.size(); ++i) {
+    const Value& value = graph.values[i];
+    if (value.producer != kNone) continue;
+    flow.shape[i] = value.initializer != kNone || value.type.kind == Kind::kTensor || value.type.kind == Kind::kUnknown;
+    flow.content[i] = value.initializer != kNone && !value.is_input;
+  }
+  for (const Node& node : graph.nodes) flow.through(node);
+  return std::move(flow.shape);
+}
+
+bool settles_by_itself(const Graph& graph, std::span<const NodeId> nodes, std::span<const ValueId> inputs) {
+  Flow flow(graph);
+  for (const ValueId id : inputs) flow.shape[static_cast<size_t>(id)] = true;
+  for (const NodeId node : nodes) {
+    for (const ValueId id : graph.nodes[static_cast<size_t>(node)].inputs) {
+      if (id == kNone || graph.values[static_cast<size_t>(id)].initializer == kNone) continue;
+      flow.shape[static_cast<size_t>(id)] = true;
+      flow.content[static_cast<size_t>(id)] = !graph.values[static_cast<size_t>(id)].is_input;
+    }
+  }
+  return std::all_of(nodes.begin(), nodes.end(), [&](NodeId id) {
+    const Node& node = graph.nodes[static_cast<size_t>(id)];
+    flow.through(node);
+    return std::all_of(node.outputs.begin(), node.outputs.end(),
+                       [&](ValueId made) { return made == kNone || flow.shape[static_cast<size_t>(made)]; });
+  });
 }
 
 }  // namespace plx::graph

@@ -6,6 +6,7 @@
 // domains it trusts their inputs, and a run that finds it wrong corrects it (schedule/session.cc).
 #pragma once
 
+#include <span>
 #include <vector>
 
 #include "plx/graph/graph.h"
@@ -14,6 +15,10 @@ namespace plx::graph {
 
 // One flag per value.
 std::vector<bool> settled_shapes(const Graph& graph);
+
+// The same of a part of a graph: whether the shapes of all that these nodes make follow from the shapes of `inputs`, which are
+// all that they read from outside, and from constants. nodes: topological.
+bool settles_by_itself(const Graph& graph, std::span<const NodeId> nodes, std::span<const ValueId> inputs);
 
 // Operators that make something new each time.
 bool is_random(std::string_view op_type);

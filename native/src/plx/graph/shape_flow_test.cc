@@ -57,6 +57,31 @@ TEST(Settled, AShapeMayFlowIntoReshape) {
   EXPECT_EQ(settled(m), (Names{"s", "g", "t", "y", "e", "k"}));
 }
 
+TEST(Settled, APartSettlesByItselfIfNoOutsideContentDecidesItsShapes) {
+  Model m = with_inputs();
+  m.node("Shape", {"x"}, {"s"}).node("Relu", {"x"}, {"a"}).node("Expand", {"a", "s"}, {"e"}).node("Reshape", {"e", "two"}, {"y"});
+  m.node("NonZero", {"y"}, {"z"}).output("y").output("z");
+  const std::string bytes = m.bytes();
+  const auto graph = read_model(bytes_of(bytes), std::make_shared<Storage>(), {});
+  ASSERT_TRUE(graph) << graph.error().message;
+  const auto value = [&](std::string_view name) {
+    for (size_t i = 0; i < graph->values.size(); ++i) {
+      if (graph->values[i].name == name) return static_cast<ValueId>(i);
+    }
+    return kNone;
+  };
+  const auto settles = [&](const std::vector<NodeId>& nodes, const Names& inputs) {
+    std::vector<ValueId> ids;
+    for (const auto& name : inputs) ids.push_back(value(name));
+    return settles_by_itself(*graph, nodes, ids);
+  };
+  EXPECT_TRUE(settles({1}, {"x"}));
+  EXPECT_FALSE(settles({1, 2}, {"x", "s"})) << "'s' comes from outside";
+  EXPECT_TRUE(settles({0, 1, 2}, {"x"})) << "and here from what is inside";
+  EXPECT_TRUE(settles({3}, {"e"})) << "told by a constant";
+  EXPECT_FALSE(settles({3, 4}, {"e"}));
+}
+
 TEST(Settled, TheContentOfDataSettlesNothing) {
   Model m = with_inputs();
   m.node("Reshape", {"x", "i"}, {"r"})

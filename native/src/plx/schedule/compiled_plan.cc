@@ -165,6 +165,7 @@ const CompiledPlan::Region& CompiledPlan::region(int unit) {
     return *kept;
   }
   auto program = device_->prepare({subject_->graph.get(), shapes_.get(), u.nodes, u.inputs, u.outputs});
+  kept->by_itself = graph::settles_by_itself(*subject_->graph, u.nodes, u.inputs);
   if (program) kept->program = program.take();
   else kept->problem = program.error().message;
   return *kept;

@@ -71,6 +71,7 @@ class CompiledPlan {
   struct Region {
     std::unique_ptr<device::Program> program;
     std::string problem;  // why the CPU runs it, always; empty if the device does
+    bool by_itself = false;  // its inputs' shapes decide those of all it makes, whatever other sizes the graph runs at
   };
 
   // device: that of the plan's regions, at the shapes that the plan was made for; null: they run on the CPU.

@@ -27,7 +27,7 @@ void Offload::set_up(const Steps& order) {
     region = std::make_unique<Submission>();
     region->owner = this;
     region->step = static_cast<int>(i);
-    region->program = plan_->region(order.list[i].index).program.get();
+    region->prepared = &plan_->region(order.list[i].index);
     region->unit = &plan_->units()[static_cast<size_t>(order.list[i].index)];
     region->inputs.resize(region->unit->inputs.size());
     region->outputs.resize(region->unit->outputs.size());
@@ -58,7 +58,7 @@ Status Offload::lend_all(const Steps& order, uint64_t& bytes) {
     if (region == nullptr) continue;
     if (auto s = lend_for(region->unit->inputs, false, bytes); !s) return s;
     if (auto s = lend_for(region->unit->outputs, true, bytes); !s) return s;
-    bytes += region->program->device_bytes();
+    bytes += region->prepared->program->device_bytes();
   }
   keep_there(order);
   return {};
@@ -115,7 +115,7 @@ void Offload::start(int step) {
   region.run = {};
   if (auto s = host_.may_go_on(); !s) return host_.ended(step, std::move(s));
   if (auto s = ready(region); !s) return fall_back(region, std::move(s.error()));
-  region.program->submit(region.inputs, region.outputs, region);
+  region.prepared->program->submit(region.inputs, region.outputs, region);
 }
 
 Status Offload::ready(Submission& region) const {
@@ -135,9 +135,10 @@ bool Offload::fits(const Submission& region) const {
     const auto shape = planned ? ort::shape_of(plan_->subject().runtime->api(), host_.value(s), planned->element) : std::nullopt;
     return shape && shape->dims == planned->dims;
   };
+  if (!std::all_of(region.unit->inputs.begin(), region.unit->inputs.end(), as_planned)) return false;
   const auto& of_graph = plan_->inputs();
-  return std::all_of(of_graph.begin(), of_graph.end(), [&](int s) { return !plan_->planned_shape(s) || as_planned(s); }) &&
-         std::all_of(region.unit->inputs.begin(), region.unit->inputs.end(), as_planned);
+  return region.prepared->by_itself ||
+         std::all_of(of_graph.begin(), of_graph.end(), [&](int s) { return !plan_->planned_shape(s) || as_planned(s); });
 }
 
 // Addresses of what a region reads and makes.

@@ -90,7 +90,7 @@ class Offload {
 
     Offload* owner = nullptr;
     int step = 0;
-    device::Program* program = nullptr;
+    const CompiledPlan::Region* prepared = nullptr;
     const CompiledPlan::Unit* unit = nullptr;
     std::vector<const std::byte*> inputs;
     std::vector<std::byte*> outputs;

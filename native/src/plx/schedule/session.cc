@@ -462,7 +462,9 @@ struct Session::Impl final : Executor::Work, Offload::Host {
   // Where a slot's tensor has its place in this run, null if nowhere.
   OrtValue* place_of(int s) const {
     OrtValue* there = offload.lent(s);
-    return there != nullptr ? there : active->preset[s].get();
+    if (there == nullptr) return active->preset[s].get();
+    const graph::Shape* shape = shape_at(*active, s);  // lent is what the planned shape takes
+    return shape == nullptr || shape->dims == compiled->planned_shape(s)->dims ? there : nullptr;
   }
 
   void start_task(int index) override {
@@ -781,6 +783,7 @@ struct Session::Impl final : Executor::Work, Offload::Host {
         status = fail(Code::kInvalidArgument, "output '", value_of(s).name, "' has the shape ", made ? text(made->dims) : "?",
                       ", and the memory bound to it the shape ", text(output->bound_dims), ": bind memory of the shape it has, or none");
       }
+      if (offload.lent(s) != nullptr && shape_at(*active, s) == nullptr) continue;  // the first run at these shapes
       unsettled[s] = true;
       for (Shapes& shapes : known) {
         for (size_t j = 0; j < current.size(); ++j) {
