@@ -40,7 +40,6 @@ if(CMAKE_CROSSCOMPILING)
   file(CREATE_LINK /usr/aarch64-linux-gnu/lib "${plx_qemu_root}/lib" SYMBOLIC)
   configure_file("${PLX_ROOT}/cmake/qemu/cpuinfo" "${plx_qemu_root}/proc/cpuinfo" COPYONLY)
   set(plx_test_launcher "${PLX_QEMU}" -L "${plx_qemu_root}")
-  list(APPEND plx_test_environment "PLX_EMULATED=1")  # for what would take minutes there
 endif()
 
 if(PLX_SANITIZE MATCHES "address")

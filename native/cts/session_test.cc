@@ -5,6 +5,7 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <limits>
 #include <map>
 #include <mutex>
 #include <string_view>
@@ -276,6 +277,20 @@ TEST(OnOpenCl, WithoutALoaderSaysWhatToInstall) {
   ASSERT_FALSE(none);
   EXPECT_EQ(none.error().code, Code::kNotFound);
   EXPECT_NE(none.error().message.find("install"), std::string::npos);
+}
+
+// A driver may not take traps from who needs them.
+TEST(OnOpenCl, TheDriverLeavesDivisionsAlone) {
+  const auto driver = must(engine::open_device("opencl"));
+  graph::testing::Model m;
+  const auto type = graph::testing::tensor_type(graph::ElementType::kInt32);
+  m.input("a", type).input("b", type).output("y", type).node("Mod", {"a", "b"}, {"y"});
+  Loaded loaded(m.bytes());
+  const auto session = loaded.session(Units::kNodes);
+  const Tensors inputs = {ort::testing::tensor_of<int32_t>({2}, {std::numeric_limits<int32_t>::min(), 7}), ort::testing::tensor_of<int32_t>({2}, {-1, 4})};
+  bind_all(*session, inputs);
+  must(session->run());
+  EXPECT_EQ(outputs(*session, 1)[0], ort::testing::tensor_of<int32_t>({2}, {0, 3}));
 }
 
 }  // namespace

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <atomic>
 #include <functional>
-#include <limits>
 #include <optional>
 #include <thread>
 
@@ -454,20 +453,6 @@ TEST_F(OnNull, AThousandRunsWithFaultsAtRandomAreRight) {
       EXPECT_GT(report(*session)["device"]["fallbacks"], 20);
     }
   }
-}
-
-// A driver may not take traps from who needs them.
-TEST(OpenClDriver, LeavesDivisionsAlone) {
-  if (auto device = open_device("opencl"); !device) GTEST_SKIP() << device.error().message;
-  graph::testing::Model m;
-  const auto type = graph::testing::tensor_type(graph::ElementType::kInt32);
-  m.input("a", type).input("b", type).output("y", type).node("Mod", {"a", "b"}, {"y"});
-  Loaded loaded(m.bytes());
-  const auto session = loaded.session(Units::kNodes);
-  const Tensors inputs = {ort::testing::tensor_of<int32_t>({2}, {std::numeric_limits<int32_t>::min(), 7}), ort::testing::tensor_of<int32_t>({2}, {-1, 4})};
-  bind_all(*session, inputs);
-  must(session->run());
-  EXPECT_EQ(outputs(*session, 1)[0], ort::testing::tensor_of<int32_t>({2}, {0, 3}));
 }
 
 }  // namespace

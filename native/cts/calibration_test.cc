@@ -1,6 +1,4 @@
-// Measured rates, and what they decide.
-#include "plx/engine/calibration.h"
-
+// Measured rates, and what they decide: on PoCL, and on a device that is faster than any CPU.
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -10,6 +8,7 @@
 #include <set>
 #include <thread>
 
+#include "plx/engine/calibration.h"
 #include "plx/engine/calibration_models.h"
 #include "plx/engine/device_testing.h"
 #include "plx/engine/devices.h"
@@ -17,11 +16,13 @@
 #include "plx/schedule/models_testing.h"
 #include "plx/schedule/session_testing.h"
 
-namespace plx::engine {
+namespace plx::cts {
 namespace {
 
 using namespace schedule::testing;
-using namespace testing;
+using namespace engine::testing;
+using engine::Calibration;
+using engine::PlanRequest;
 using ort::testing::noise;
 using ort::testing::Plain;
 using ort::testing::runtime;
@@ -114,15 +115,12 @@ const std::set<std::string> kAll = {"Conv",  "FusedConv", "MatMul", "Sigmoid", "
 
 class WithDevice : public ::testing::Test {
  protected:
-  void SetUp() override {
-    if (std::getenv("PLX_EMULATED") != nullptr) GTEST_SKIP() << "calibration runs gigaMACs, which take minutes under an emulator";
-  }
   ~WithDevice() override {
-    for (const auto& device : devices_) register_device(device->info().name, nullptr);
+    for (const auto& device : devices_) engine::register_device(device->info().name, nullptr);
   }
   std::shared_ptr<Quick> bring(const std::string& name, std::set<std::string> takes = kAll, size_t slow = 0) {
     auto device = std::make_shared<Quick>(name, std::move(takes), slow);
-    register_device(name, device);
+    engine::register_device(name, device);
     devices_.push_back(device);
     return device;
   }
@@ -136,7 +134,7 @@ class WithDevice : public ::testing::Test {
 
 TEST_F(WithDevice, RatesAreFiniteAndAFasterDeviceHasHigherOnes) {
   bring("quick");
-  const auto made = must(calibrate(runtime(), "quick"));
+  const auto made = must(engine::calibrate(runtime(), "quick"));
   EXPECT_GT(made.took_s, 0);
   EXPECT_EQ(made.file, "") << "it has no driver to be known by";
   ASSERT_TRUE(made.profile.measured);
@@ -148,30 +146,30 @@ TEST_F(WithDevice, RatesAreFiniteAndAFasterDeviceHasHigherOnes) {
   EXPECT_GT(rates.device.per_s[0], rates.cpu.per_s[0]);
   EXPECT_GT(rates.device.per_s[1], rates.cpu.per_s[1]);
   EXPECT_LT(made.profile.latency_s, 1e-2);
-  EXPECT_EQ(must(calibrate(runtime(), "quick")).took_s, 0) << "known by now";
-  EXPECT_GT(must(calibrate(runtime(), "quick", true)).took_s, 0) << "asked for again";
-  EXPECT_NE(to_json(made).find("\"convolution\""), std::string::npos);
+  EXPECT_EQ(must(engine::calibrate(runtime(), "quick")).took_s, 0) << "known by now";
+  EXPECT_GT(must(engine::calibrate(runtime(), "quick", true)).took_s, 0) << "asked for again";
+  EXPECT_NE(engine::to_json(made).find("\"convolution\""), std::string::npos);
 }
 
 TEST_F(WithDevice, WhatItDoesNotTakeHasTheCpusRate) {
   bring("no rows", {"Conv", "MatMul", "Sigmoid", "Tanh", "Mul", "Split", "Concat"});
-  const auto made = must(calibrate(runtime(), "no rows"));
+  const auto made = must(engine::calibrate(runtime(), "no rows"));
   const auto rows = static_cast<size_t>(OperatorClass::kRows);
   EXPECT_EQ(made.profile.measured->device.per_s[rows], made.profile.measured->cpu.per_s[rows]);
 }
 
 TEST_F(WithDevice, OneThatTakesNothingCannotBeCalibrated) {
   bring("idle", {});
-  const auto made = calibrate(runtime(), "idle");
+  const auto made = engine::calibrate(runtime(), "idle");
   ASSERT_FALSE(made);
   EXPECT_NE(made.error().message.find("device 'idle' cannot be calibrated: "), std::string::npos) << made.error().message;
-  const auto none = calibrate(runtime(), "nothing");
+  const auto none = engine::calibrate(runtime(), "nothing");
   ASSERT_FALSE(none);
   EXPECT_NE(none.error().message.find("'nothing' is no device"), std::string::npos) << none.error().message;
 }
 
 // Four convolutions of 116 million MACs, which no CPU makes at once.
-Loaded heavy() { return Loaded(calibration_model(OperatorClass::kConvolution, 4)); }
+Loaded heavy() { return Loaded(engine::calibration_model(OperatorClass::kConvolution, 4)); }
 
 TEST_F(WithDevice, RegionsThatAreFasterThereRunThereAndSayWhatTheTrialTook) {
   bring("quick");
@@ -239,34 +237,31 @@ TEST_F(WithDevice, PlacementsOverrideRates) {
 
 // ---- PoCL: this machine's CPU under another name ------------------------------------------------------------------------
 
-class OnOpenCl : public ::testing::Test {
+class CalibrationOfOpenCl : public ::testing::Test {
  protected:
-  void SetUp() override {
-    if (auto device = open_device("opencl"); !device) GTEST_SKIP() << device.error().message;
-  }
   CacheFolder folder_;
 };
 
-TEST_F(OnOpenCl, IsCalibratedOnceAndKeptInAFile) {
-  const auto made = must(calibrate(runtime(), "opencl"));
+TEST_F(CalibrationOfOpenCl, IsCalibratedOnceAndKeptInAFile) {
+  const auto made = must(engine::calibrate(runtime(), "opencl"));
   EXPECT_GT(made.took_s, 0);
   EXPECT_LT(made.took_s, 60);
   ASSERT_TRUE(std::filesystem::exists(made.file)) << made.file;
   EXPECT_EQ(std::filesystem::path(made.file).parent_path(), folder_.path() / "parallax");
-  const auto again = must(calibrate(runtime(), "opencl"));
+  const auto again = must(engine::calibrate(runtime(), "opencl"));
   EXPECT_EQ(again.took_s, 0);
   EXPECT_EQ(again.profile.measured->device.per_s, made.profile.measured->device.per_s);
   EXPECT_EQ(again.profile.b_bw, made.profile.b_bw);
 
   for (const char* broken : {"", "{", "{\"name\":\"opencl\",\"operators\":[]}", "\xff\xfe"}) {
     std::ofstream(made.file, std::ios::binary) << broken;
-    EXPECT_FALSE(known_calibration(runtime(), "opencl")) << broken;
+    EXPECT_FALSE(engine::known_calibration(runtime(), "opencl")) << broken;
   }
-  EXPECT_GT(must(calibrate(runtime(), "opencl")).took_s, 0) << "a broken file is measured anew";
-  EXPECT_TRUE(known_calibration(runtime(), "opencl"));
+  EXPECT_GT(must(engine::calibrate(runtime(), "opencl")).took_s, 0) << "a broken file is measured anew";
+  EXPECT_TRUE(engine::known_calibration(runtime(), "opencl"));
 }
 
-TEST_F(OnOpenCl, ASlowerDeviceIsLeftAloneAndThePlanSaysWhy) {
+TEST_F(CalibrationOfOpenCl, ASlowerDeviceIsLeftAloneAndThePlanSaysWhy) {
   Loaded loaded(convolutions());
   PlanRequest request = on("opencl");
   request.options.offload_all = false;
@@ -283,4 +278,4 @@ TEST_F(OnOpenCl, ASlowerDeviceIsLeftAloneAndThePlanSaysWhy) {
 }
 
 }  // namespace
-}  // namespace plx::engine
+}  // namespace plx::cts
