@@ -114,6 +114,7 @@ final class Parsing {
                     Rule.valueOf(text(options, "rule").toUpperCase(Locale.ROOT)),
                     options.get("beta").getAsDouble(), integer(options, "min_nodes"),
                     device == null || device.isJsonNull() ? "" : text(device.getAsJsonObject(), "name"),
+                    device != null && device.isJsonObject() && device.getAsJsonObject().has("measured"),
                     text(o, "graph_digest"),
                     indexed(o, "nodes", (n, i) -> new Plan.Node(i, text(n, "name"), text(n, "op"),
                             Plan.NodeClass.valueOf(text(n, "class").toUpperCase(Locale.ROOT).replace('-', '_')))),

@@ -63,7 +63,8 @@ public final class Plan {
     }
 
     /** What the JSON holds. */
-    record Content(Units cut, Rule rule, double beta, int minNodes, String device, String graphDigest, List<Node> nodes,
+    record Content(Units cut, Rule rule, double beta, int minNodes, String device, boolean measured,
+            String graphDigest, List<Node> nodes,
             List<Region> regions, List<Branch> branches, List<Layer> layers, List<Unit> units, List<Alias> aliases,
             Census census, long unknownSizes) {}
 
@@ -264,6 +265,16 @@ public final class Plan {
      */
     public String device() {
         return content().device();
+    }
+
+    /**
+     * Whether the times that regions are predicted to take are by rates that were measured ({@link Engine#calibrate}), and
+     * not by constants: the paper's, or a declaration's.
+     *
+     * @return false without a device, too
+     */
+    public boolean measured() {
+        return content().measured();
     }
 
     /**

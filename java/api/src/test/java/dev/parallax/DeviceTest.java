@@ -131,6 +131,9 @@ class DeviceTest {
         assertEquals(0, engine.calibrate("opencl", false).tookSeconds());
         Plan plan = model.plan(plan(Offload.AUTO));
         assertFalse(plan.regions().isEmpty());
+        assertTrue(plan.measured());
+        assertFalse(model.plan(PlanOptions.builder().units(Units.BRANCHES).device("opencl").profile(Profile.PAPER).build())
+                .measured());
         for (Plan.Region region : plan.regions()) {
             assertFalse(region.accepted(), region.toString());
             assertTrue(region.reason().contains("the device"), region.reason());

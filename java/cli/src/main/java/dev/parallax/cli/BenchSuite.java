@@ -2,7 +2,9 @@ package dev.parallax.cli;
 
 import dev.parallax.Engine;
 import dev.parallax.Model;
+import dev.parallax.Offload;
 import dev.parallax.PaperPolicy;
+import dev.parallax.Parallax;
 import dev.parallax.ParallaxException;
 import dev.parallax.Plan;
 import dev.parallax.PlanOptions;
@@ -130,14 +132,19 @@ record BenchSuite(Console console, Bench bench, ModelInput arguments, Rule rule,
     }
 
     private static List<SuiteResult.Structure> structure(ModelInput model, Model loaded, Inputs inputs) {
-        return List.of(structure("as given", model, loaded, inputs, Units.WHOLE, ""),
-                structure("delegated", model, loaded, inputs, Units.BRANCHES, "gpu"),
-                structure("as cut", model, loaded, inputs, Units.BRANCHES, ""));
+        List<SuiteResult.Structure> stages = new ArrayList<>(List.of(
+                structure("as given", loaded, model.plan(Units.WHOLE, inputs.resolved())),
+                structure("delegated", loaded, model.plan(Units.BRANCHES, inputs.resolved()).device("gpu")),
+                structure("as cut", loaded, model.plan(Units.BRANCHES, inputs.resolved()))));
+        if (!Parallax.accelerators().devices().isEmpty()) {
+            String device = Parallax.accelerators().devices().getFirst().device();
+            stages.add(structure("all on " + device, loaded,
+                    model.plan(Units.BRANCHES, inputs.resolved()).device(device).offload(Offload.ALL)));
+        }
+        return stages;
     }
 
-    private static SuiteResult.Structure structure(String stage, ModelInput model, Model loaded, Inputs inputs,
-            Units units, String device) {
-        PlanOptions.Builder options = model.plan(units, inputs.resolved()).device(device);
+    private static SuiteResult.Structure structure(String stage, Model loaded, PlanOptions.Builder options) {
         Plan relaxed = loaded.plan(options.rule(Rule.RELAXED).build());
         Plan paper = loaded.plan(options.rule(Rule.PAPER).build());
         return new SuiteResult.Structure(stage, paper.census(), relaxed.census().parallelLayers(),

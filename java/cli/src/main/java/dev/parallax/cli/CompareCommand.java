@@ -70,11 +70,12 @@ final class CompareCommand implements Callable<Integer> {
     }
 
     /** What one cut gave. */
-    private record Result(Units units, int count, double made, List<Comparison> outputs, Timing timing, OnDevice there) {}
+    private record Result(Units units, int count, double made, double firstRun, List<Comparison> outputs, Timing timing, OnDevice there) {}
 
     /** How much of a cut ran on the device in its last run, and what did not although it was to. */
     private record OnDevice(String kind, String name, int nodes, int allNodes, double flops, double allFlops,
-            long deviceNs, long predictedNs, long copiedBytes, long fallbacks, String problem) {
+            long deviceNs, long predictedNs, boolean measured,
+            long copiedBytes, long fallbacks, String problem) {
         static OnDevice of(Session session) {
             RunReport report = session.report();
             if (report.device() == null) {
@@ -96,7 +97,7 @@ final class CompareCommand implements Callable<Integer> {
                 }
             }
             return new OnDevice(report.device().kind(), report.device().name(), nodes, session.plan().nodes().size(), flops,
-                    session.plan().units().stream().mapToDouble(Plan.Unit::flops).sum(), ns, predicted, copied,
+                    session.plan().units().stream().mapToDouble(Plan.Unit::flops).sum(), ns, predicted, session.plan().measured(), copied,
                     report.device().fallbacks(), report.device().problem());
         }
 
@@ -168,7 +169,9 @@ final class CompareCommand implements Callable<Integer> {
         try (Session session = loaded.session(options)) {
             double made = System.nanoTime() - start;
             Runs.bind(session, inputs.arrays());
+            start = System.nanoTime();
             session.run();
+            double firstRun = System.nanoTime() - start;
             List<Comparison> first = compare(session, expected);
             Timing timing = null;
             if (runs > 0) {
@@ -182,7 +185,7 @@ final class CompareCommand implements Callable<Integer> {
                 worse.add(first.get(i).worse(last.get(i)));
             }
             model.writeTrace(console, session);
-            return new Result(cut, session.plan().units().size(), made, worse, timing, OnDevice.of(session));
+            return new Result(cut, session.plan().units().size(), made, firstRun, worse, timing, OnDevice.of(session));
         } catch (ParallaxException e) {
             throw new ParallaxException(e.code(), "units " + ModelArguments.UnitsConverter.text(cut) + ": "
                     + e.getMessage(), e);
@@ -199,7 +202,7 @@ final class CompareCommand implements Callable<Integer> {
         out.println();
         out.println("units " + ModelArguments.UnitsConverter.text(result.units) + ": "
                 + Text.count(result.count, "unit")
-                + ", made in " + Text.nanos(result.made));
+                + ", made in " + Text.nanos(result.made) + ", first run " + Text.nanos(result.firstRun));
         Text.Table table = new Text.Table("output", "type and shape", ">largest absolute", ">largest relative", "");
         for (Comparison c : result.outputs) {
             table.row(c.name(), Values.brief(c.theirs()), Text.number(c.maxAbsolute()), Text.number(c.maxRelative()),
@@ -208,10 +211,10 @@ final class CompareCommand implements Callable<Integer> {
         table.print(out, "  ");
         if (result.there != null) {
             OnDevice there = result.there;
-            out.println(String.format(Locale.ROOT, "  on %s (%s): %d of %s, %.1f %% of the FLOPs, %s of the last run (predicted: %s), %s copied",
+            out.println(String.format(Locale.ROOT, "  on %s (%s): %d of %s, %.1f %% of the FLOPs, %s of the last run (predicted%s: %s), %s copied",
                     there.kind, there.name, there.nodes, Text.count(there.allNodes, "node"),
                     there.allFlops == 0 ? 0 : 100 * there.flops / there.allFlops, Text.nanos(there.deviceNs),
-                    Text.nanos(there.predictedNs), Text.bytes(there.copiedBytes)));
+                    there.measured ? "" : " by the paper's constants, not by plx calibrate", Text.nanos(there.predictedNs), Text.bytes(there.copiedBytes)));
             if (there.fellBack()) {
                 out.println("  the CPU ran what was to run there " + Text.count(there.fallbacks, "time") + ": " + there.problem);
             }
@@ -237,6 +240,7 @@ final class CompareCommand implements Callable<Integer> {
             cut.addProperty("units", ModelArguments.UnitsConverter.text(result.units));
             cut.addProperty("unit_count", result.count);
             cut.addProperty("made_ns", (long) result.made);
+            cut.addProperty("first_run_ns", (long) result.firstRun);
             if (result.timing != null) {
                 cut.addProperty("parallax_ns", (long) result.timing.ours());
                 cut.addProperty("onnxruntime_ns", (long) result.timing.theirs());
@@ -263,6 +267,7 @@ final class CompareCommand implements Callable<Integer> {
                 there.addProperty("all_flops", result.there.allFlops);
                 there.addProperty("device_ns", result.there.deviceNs);
                 there.addProperty("predicted_ns", result.there.predictedNs);
+                there.addProperty("predicted_by", result.there.measured ? "measured rates" : "constants");
                 there.addProperty("copied_bytes", result.there.copiedBytes);
                 there.addProperty("fallbacks", result.there.fallbacks);
                 there.addProperty("problem", result.there.problem);

@@ -174,7 +174,7 @@ class BenchSuiteTest {
         assertEquals(1, model.getAsJsonObject("layers").getAsJsonObject("parallel").get("layers").getAsInt());
         assertEquals(5, model.getAsJsonObject("layers").getAsJsonObject("one_branch")
                 .getAsJsonArray("paper_samples_ns").size());
-        assertEquals(3, model.getAsJsonArray("structure").size());
+        assertEquals(4, model.getAsJsonArray("structure").size());
         assertEquals(7, model.getAsJsonArray("sweep").size(), "the default, 3 betas, 2 margins, 1 thread");
     }
 

@@ -133,6 +133,7 @@ class CommandsTest {
                 "branches", "--runs", 0, "--json", json);
         assertEquals(0, plx.status(), plx::toString);
         assertTrue(plx.out().contains("Judged by tolerance") && plx.out().contains("on opencl ("), plx::toString);
+        assertTrue(plx.out().contains(", first run "), plx::toString);
         JsonObject there = JsonParser.parseString(Files.readString(json)).getAsJsonObject().getAsJsonArray("cuts").get(0)
                 .getAsJsonObject().getAsJsonObject("device");
         assertTrue(there.get("nodes").getAsInt() > 0, there::toString);
