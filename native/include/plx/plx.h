@@ -243,7 +243,8 @@ typedef struct plx_plan_options {
 /* Cuts the model. Plans are immutable, independent of sessions, and checked by the validator before they are handed
  * out. options may be NULL. */
 PLX_API plx_status* plx_plan_make(plx_model* model, const plx_plan_options* options, plx_plan** out_plan);
-/* Reads a plan back; PLX_INVALID_PLAN unless it was made for this very model and passes the validator. */
+/* Reads a plan back; PLX_INVALID_PLAN unless it was made for this very model and passes the validator. Regions run again on
+ * the device that was there, at the same sizes; PLX_NOT_FOUND if it is not there now. */
 PLX_API plx_status* plx_plan_from_json(plx_model* model, const char* json, size_t size_bytes, plx_plan** out_plan);
 /* The plan, which plx_plan_from_json takes back. */
 PLX_API plx_status* plx_plan_to_json(plx_plan* plan, plx_text** out_text);

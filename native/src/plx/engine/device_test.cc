@@ -321,6 +321,45 @@ TEST_F(OnNull, WhatHasItsShapesRunsThereAtOtherSizesToo) {
   }
 }
 
+TEST_F(OnNull, APlanThatIsReadBackRunsThereAgain) {
+  const auto device = bring({});
+  schedule::testing::Model m;
+  m.input("x", kFloat, {"n", 8}).output("y", kFloat, {"n", 8}).node("Erf", {"x"}, {"z"}).node("Neg", {"z"}, {"y"});
+  std::string json;
+  Loaded loaded(m.bytes());
+  {
+    PlanRequest request = on(kName);
+    request.shapes = {{"x", {6, 8}}};
+    const auto plan = must(loaded->make_plan(request));
+    json = partition::to_json(*plan->subject->graph, *plan->plan);
+  }
+  Loaded again(m.bytes());
+  const auto plan = must(again->read_plan(json));
+  const auto session = must(again->make_session(plan, 0));
+  const Tensors inputs = {noise({6, 8}, 1)};
+  bind_all(*session, inputs);
+  must(session->run());
+  EXPECT_EQ(units_on(*session, "null"), 1u);
+  ASSERT_NO_FATAL_FAILURE(expect_close(outputs(*session, 1), Plain(runtime(), again.bytes()).run(inputs)));
+
+  const auto changed = [&](const std::string& from, const std::string& to) {
+    std::string text = json;
+    text.replace(text.find(from), from.size(), to);
+    return text;
+  };
+  const auto refused = [&](const std::string& text, Code code, const std::string& part) {
+    const auto read = again->read_plan(text);
+    ASSERT_FALSE(read) << part;
+    EXPECT_EQ(read.error().code, code) << read.error().message;
+    EXPECT_NE(read.error().message.find(part), std::string::npos) << read.error().message;
+  };
+  refused(changed("\"input\":\"x\"", "\"input\":\"w\""), Code::kInvalidPlan, "there is no input 'w'");
+  refused(changed("[6,8]", "[6,9]"), Code::kInvalidPlan, "input 'x' cannot have the shape");
+  refused(changed("[6,8]", "[6,\"8\"]"), Code::kInvalidPlan, "shapes[0].sizes[1]");
+  register_device(kName, nullptr);
+  refused(json, Code::kInvalidArgument, "the plan was made for device 'null', and on this machine: ");
+}
+
 TEST_F(OnNull, CancellingARunWaitsForTheDevice) {
   Session* to_cancel = nullptr;  // by the next submission
   Script script;

@@ -230,9 +230,10 @@ std::string Model::info_json() const {
 }
 
 // The sizes asked for, checked against what the graph declares.
-Result<ort::InputDims> Model::dims_of(const graph::Graph& graph, const PlanRequest& request) const {
+Result<ort::InputDims> Model::dims_of(const std::vector<std::pair<std::string, std::vector<int64_t>>>& shapes) const {
+  const graph::Graph& graph = *given_->graph;
   ort::InputDims dims;
-  for (const auto& [name, shape] : request.shapes) {
+  for (const auto& [name, shape] : shapes) {
     const auto it = std::find_if(graph.inputs.begin(), graph.inputs.end(),
                                  [&](graph::ValueId id) { return graph.values[id].name == name; });
     if (it == graph.inputs.end()) {
@@ -311,7 +312,7 @@ Result<std::shared_ptr<const schedule::Subject>> Model::optimised(bool for_devic
 }
 
 Result<std::shared_ptr<PlanHandle>> Model::make_plan(const PlanRequest& request) {
-  auto dims = dims_of(*given_->graph, request);
+  auto dims = dims_of(request.shapes);
   if (!dims) return dims.error();
   const std::string key = key_of(request);
   {
@@ -373,6 +374,8 @@ Result<std::shared_ptr<PlanHandle>> Model::make_plan(const PlanRequest& request)
 Result<partition::Plan> Model::plan_for_device(const PlanRequest& request, const PlanHandle& handle) const {
   const graph::Graph& graph = *handle.subject->graph;
   partition::Options options = request.options;
+  options.present = true;
+  options.shapes = request.shapes;
   partition::DeviceProfile profile;
   if (!request.paper_rates) {
     std::optional<Calibration> calibration = known_calibration(handle.subject->runtime, request.device);
@@ -423,11 +426,34 @@ Result<std::shared_ptr<PlanHandle>> Model::read_plan(std::string_view json) {
     auto plan = partition::from_json(*handle->subject->graph, json);
     if (plan) {
       handle->plan = std::make_shared<const partition::Plan>(plan.take());
+      if (!handle->plan->options.present) return handle;
+      if (auto s = find_device(*handle); !s) return s.error();
       return handle;
     }
     if (!for_device) refused = std::move(plan.error());
   }
   return refused;
+}
+
+// The device of a plan that was read, and the sizes that its regions have.
+Status Model::find_device(PlanHandle& handle) {
+  const partition::Options& options = handle.plan->options;
+  if (!options.device) return fail(Code::kInvalidPlan, "plan: options: a device is present, and none is named");
+  auto dims = dims_of(options.shapes);
+  if (!dims) return fail(Code::kInvalidPlan, "plan: options.shapes: ", dims.error().message);
+  auto device = open_device(options.device->name);
+  if (!device) {
+    Error error = device.error();
+    error.message = "the plan was made for device '" + options.device->name + "', and on this machine: " + error.message + "; or make the plan anew";
+    return error;
+  }
+  graph::Shapes shapes;
+  const std::lock_guard lock(mutex_);
+  auto subject = optimised(true, *dims, shapes);
+  if (!subject) return subject.error();
+  handle.device = device.take();
+  handle.shapes = std::make_shared<const graph::Shapes>(std::move(shapes));
+  return {};
 }
 
 Result<std::shared_ptr<PlanHandle>> Model::own(const std::shared_ptr<const graph::Graph>& graph,

@@ -66,6 +66,11 @@ class JsonAt {
     for (size_t i = 0; i < list.size(); ++i) list[i] = at(i).int32();
     return list;
   }
+  std::vector<int64_t> int64s() const {
+    std::vector<int64_t> list(size());
+    for (size_t i = 0; i < list.size(); ++i) list[i] = at(i).integer();
+    return list;
+  }
 
   // ---- scalars
   bool is_null() const { return value_.is_null(); }

@@ -15,6 +15,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "plx/base/result.h"
@@ -92,6 +93,9 @@ struct Options {
   int min_nodes = 3;  // the paper's N > 2
   std::optional<DeviceProfile> device;
   bool offload_all = false;  // every candidate region is accepted, whatever it costs
+  // The device is there: its regions run on it, at the sizes that the graph's inputs have here (1 where none are given).
+  bool present = false;
+  std::vector<std::pair<std::string, std::vector<int64_t>>> shapes;
   std::vector<Placement> placements;  // later ones before earlier ones, and all before offload_all
 };
 

@@ -32,6 +32,10 @@ Json write_options(const Options& options) {
   json["device"] = options.device ? write_profile(*options.device) : Json(nullptr);
   if (options.offload_all) json["offload"] = "all";
   for (const Placement& placement : options.placements) json["placements"].push_back(placement_name(placement));
+  if (!options.present) return json;
+  json["present"] = true;
+  json["shapes"] = Json::array();
+  for (const auto& [input, sizes] : options.shapes) json["shapes"].push_back({{"input", input}, {"sizes", sizes}});
   return json;
 }
 
@@ -153,6 +157,12 @@ Options read_options(const JsonAt& json) {
       if (!one || one->size() != 1) placements.at(i).complain("is no placement");
       options.placements.push_back(one->front());
     }
+  }
+  if (!json.has("present") || !json.at("present").boolean()) return options;
+  options.present = true;
+  const JsonAt shapes = json.at("shapes");
+  for (size_t i = 0; i < shapes.size(); ++i) {
+    options.shapes.emplace_back(shapes.at(i).at("input").text(), shapes.at(i).at("sizes").int64s());
   }
   return options;
 }
