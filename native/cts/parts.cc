@@ -3,6 +3,7 @@
 #include <condition_variable>
 #include <cstring>
 #include <mutex>
+#include <optional>
 
 #include "cts.h"
 #include "plx/graph/reader.h"
@@ -157,20 +158,21 @@ std::string check(device::Device& device, const Case& drawn, uint32_t seed) try 
   }
   const device::Part part{&graph, &shapes, nodes, graph.inputs, graph.outputs};
   const auto program = must(device.prepare(part));
-  // In memory of the caller's, then in the device's: twice, and once where outputs stay.
+  // In memory of the caller's, then in the device's, in each way that it is used.
   std::vector<std::vector<std::byte>> own;
   std::vector<std::unique_ptr<device::Lent>> lent;
   std::string first;
-  for (int round = 0; round < 4; ++round) {
-    const bool borrow = round != 0;
-    const bool stay = round == 3;
+  for (const auto use : {std::optional<device::Use>(), std::optional(device::Use::kInTurn), std::optional(device::Use::kBeside),
+                         std::optional(device::Use::kResident)}) {
+    const bool borrow = use.has_value();
+    const bool stay = use == device::Use::kResident;
     std::vector<const std::byte*> inputs;
     std::vector<std::byte*> outputs;
     own.clear();
     lent.clear();
     own.reserve(draft.inputs().size() + expected.size());
     const auto memory = [&](size_t size) -> std::byte* {
-      if (borrow) return lent.emplace_back(must(device.lend(size)))->data();
+      if (borrow) return lent.emplace_back(must(device.lend(size, *use)))->data();
       return own.emplace_back(size).data();
     };
     for (const Tensor& input : draft.inputs()) {
@@ -181,7 +183,6 @@ std::string check(device::Device& device, const Case& drawn, uint32_t seed) try 
     for (const Tensor& output : expected) {
       outputs.push_back(memory(output.bytes.size()));
       std::memset(outputs.back(), 0x55, output.bytes.size());
-      if (stay) lent.back()->make_resident();
     }
     Waiting waiting;
     program->submit(inputs, outputs, waiting);
@@ -199,9 +200,9 @@ std::string check(device::Device& device, const Case& drawn, uint32_t seed) try 
       if (!wrong.empty()) return "output " + std::to_string(i) + (borrow ? ", in lent memory" : "") + ": " + wrong;
       all.append(reinterpret_cast<const char*>(outputs[i]), expected[i].bytes.size());
     }
-    if (round == 0) first = all;
+    if (!borrow) first = all;
     if (all != first) return "a later run made something else of the same inputs";
-    if (borrow && device.info().shares_memory && outcome.copied_bytes != 0) return std::to_string(outcome.copied_bytes) + " bytes were copied from and to lent memory";
+    if (borrow && use != device::Use::kBeside && device.info().shares_memory && outcome.copied_bytes != 0) return std::to_string(outcome.copied_bytes) + " bytes were copied from and to lent memory";
     if (!borrow && !device.info().shares_memory && outcome.copied_bytes == 0) return "nothing was copied from and to memory of the caller's";
     for (size_t i = 0; i < draft.inputs().size(); ++i) {
       if (std::memcmp(inputs[i], draft.inputs()[i].bytes.data(), draft.inputs()[i].bytes.size()) != 0) return "an input was written to";

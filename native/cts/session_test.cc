@@ -9,7 +9,9 @@
 #include <map>
 #include <mutex>
 #include <string_view>
+#include <thread>
 
+#include "plx/device/lent.h"
 #include "plx/device/opencl/api.h"
 #include "plx/device/opencl/opencl.h"
 #include "plx/engine/device_testing.h"
@@ -162,48 +164,92 @@ TEST(OnOpenCl, WhatIsToldASizeRunsThereAtThePlansSizesOnly) {
   engine::register_device("cl", nullptr);
 }
 
-// A driver that maps memory at another address each time, and leaves nothing where it was mapped before.
-namespace moving {
+// A driver that shows the CPU another memory than the device's, with nothing in it while it is not mapped; and, if told so,
+// at another address each time.
+namespace strict {
 
 device::opencl::Api real;
 std::atomic<bool> moves{false};
 std::mutex mutex;
-std::map<cl_mem, std::pair<void*, std::vector<std::byte>>> mapped;  // to where it was really mapped, and what callers see
+struct Seen {
+  void* really = nullptr;  // where the driver maps it; null if it does not
+  std::vector<std::unique_ptr<device::HostBytes>> places;  // for the CPU, the last one now
+  size_t size = 0;
+};
+std::map<cl_mem, Seen> seen;
 
 void* CL_API_CALL map(cl_command_queue queue, cl_mem memory, cl_bool, cl_map_flags flags, size_t offset, size_t size, cl_uint count,
                       const cl_event* list, cl_event* event, cl_int* error) {
   void* at = real.clEnqueueMapBuffer(queue, memory, CL_TRUE, flags, offset, size, count, list, event, error);
-  if (at == nullptr || !moves) return at;
+  if (at == nullptr) return at;
   const std::lock_guard lock(mutex);
-  auto& [really, seen] = mapped[memory];
-  const auto* bytes = static_cast<std::byte*>(at);
-  really = at;
-  seen.assign(bytes, bytes + size);
-  std::memset(at, 0xff, size);
-  return seen.data();
+  Seen& one = seen[memory];
+  if (one.places.empty() || moves) one.places.push_back(std::make_unique<device::HostBytes>(size));
+  one.really = at;
+  one.size = size;
+  std::memcpy(one.places.back()->get(), at, size);
+  return one.places.back()->get();
 }
 
 cl_int CL_API_CALL unmap(cl_command_queue queue, cl_mem memory, void* at, cl_uint count, const cl_event* list, cl_event* event) {
   const std::lock_guard lock(mutex);
-  if (const auto found = mapped.find(memory); found != mapped.end() && found->second.second.data() == at) {
-    std::memcpy(found->second.first, at, found->second.second.size());
-    at = found->second.first;
-    mapped.erase(found);
-  }
-  return real.clEnqueueUnmapMemObject(queue, memory, at, count, list, event);
+  Seen& one = seen[memory];
+  std::memcpy(one.really, at, one.size);
+  std::memset(at, 0xff, one.size);
+  return real.clEnqueueUnmapMemObject(queue, memory, std::exchange(one.really, nullptr), count, list, event);
 }
 
-}  // namespace moving
+cl_int CL_API_CALL release(cl_mem memory) {
+  {
+    const std::lock_guard lock(mutex);
+    seen.erase(memory);
+  }
+  return real.clReleaseMemObject(memory);
+}
+
+const device::opencl::Api* calls() {
+  static device::opencl::Api all;
+  all = real = *must(device::opencl::load());
+  all.clEnqueueMapBuffer = &map;
+  all.clEnqueueUnmapMemObject = &unmap;
+  all.clReleaseMemObject = &release;
+  moves = false;
+  return &all;
+}
+
+}  // namespace strict
+
+TEST(OnOpenCl, WhatTheCpuReadsBesideARegionIsThere) {
+  // 'from' is read by the region and, for longer than that takes to start, by a unit of the CPU's.
+  schedule::testing::Model m;
+  m.input("x", kFloat, {1024, 1024}).output("y", kFloat, {1024, 1024}).output("z", kFloat, {1024, 1024});
+  m.initializer("axis", graph::testing::tensor<int64_t>({1}, {1}));
+  m.node("Hardmax", {"x"}, {"from"}).node("Erf", {"from"}, {"y"}).node("CumSum", {"from", "axis"}, {"z"});
+  device::opencl::Options options;
+  options.calls = strict::calls();
+  options.fault = [](const char* step) -> Status {
+    if (std::string_view(step) == "launch") std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    return {};
+  };
+  const auto device = must(device::opencl::open(0, options));
+  engine::register_device("cl", device);
+  Loaded loaded(m.bytes());
+  const Tensors inputs = {noise({1024, 1024}, 1)};
+  const Tensors expected = Plain(runtime(), loaded.bytes()).run(inputs);
+  const auto session = must(loaded->make_session(must(loaded->make_plan(on("cl", Units::kNodes))), 1));
+  bind_all(*session, inputs);
+  for (int i = 0; i < 3; ++i) {
+    must(session->run());
+    expect_close(outputs(*session, 2), expected);
+  }
+  EXPECT_EQ(units_on(*session, "opencl"), 1u);
+  engine::register_device("cl", nullptr);
+}
 
 TEST(OnOpenCl, ADriverThatDoesNotKeepAddressesIsCopiedFromThenOn) {
-  moving::real = *must(device::opencl::load());
-  moving::moves = false;
-  device::opencl::Api calls = moving::real;
-  calls.clEnqueueMapBuffer = &moving::map;
-  calls.clEnqueueUnmapMemObject = &moving::unmap;
   std::atomic<bool> fails{false};
   device::opencl::Options options;
-  options.calls = &calls;
+  options.calls = strict::calls();
   options.fault = [&](const char* step) { return fails && std::string_view(step) == "launch" ? Status(fail(Code::kRunFailed, "a fault")) : Status{}; };
   {
     const auto device = must(device::opencl::open(0, options));
@@ -219,7 +265,7 @@ TEST(OnOpenCl, ADriverThatDoesNotKeepAddressesIsCopiedFromThenOn) {
     };
     run();
     EXPECT_EQ(copied_bytes(*session), (std::vector<uint64_t>{kTensorBytes, 0}));
-    moving::moves = true;
+    strict::moves = true;
     run();
     EXPECT_EQ(units_on(*session, "opencl"), 0u) << "the run that finds out is the CPU's";
     EXPECT_NE(report(*session)["device"]["problem"].get<std::string>().find("at another address"), std::string::npos);

@@ -69,16 +69,19 @@ class Program {
   virtual uint64_t device_bytes() const = 0;  // constants and temporaries
 };
 
-// Memory that both sides use in turn: the CPU except while a submission that was given it is on its way. What a submission
-// has made, the CPU writes to after recall() only.
+// What lent memory is for.
+enum class Use {
+  kInTurn,    // the CPU's except while a submission that was given it is on its way
+  kBeside,    // the CPU may read it even then, if the submission does no more
+  kResident,  // what submissions make there stays: the CPU reads it after recall() only. Where memory is shared, as kInTurn
+};
+
+// Memory that both sides use. What a submission has made, the CPU writes to after recall() only.
 class Lent {
  public:
   virtual ~Lent() = default;
   virtual std::byte* data() = 0;  // aligned to 64 bytes, always the same
   virtual uint64_t taken_bytes() const = 0;  // by both sides
-  // Not while a submission is on its way. From now on it is *resident*: what submissions make there need not come back, so
-  // that the CPU reads it, too, after recall() only. Where memory is shared that is no gain, and changes nothing.
-  virtual void make_resident() {}
   // Gives it to the CPU until the next submission that makes it: to be read, for which it is copied if the device alone has it;
   // or without what it holds, to be written to. The bytes copied. An error means that what it held is gone.
   virtual Result<uint64_t> recall(bool to_read) {
@@ -95,7 +98,7 @@ class Device {
   virtual std::string refuses(const graph::Graph& graph, const graph::Shapes& shapes, graph::NodeId node) const = 0;
   // kUnsupported, naming the node, for a part with a node that it refuses; kRunFailed if the driver fails.
   virtual Result<std::unique_ptr<Program>> prepare(const Part& part) = 0;
-  virtual Result<std::unique_ptr<Lent>> lend(uint64_t size_bytes) = 0;
+  virtual Result<std::unique_ptr<Lent>> lend(uint64_t size_bytes, Use use) = 0;
   // Nothing that is asked of it will ever work again.
   virtual bool lost() const = 0;
 };

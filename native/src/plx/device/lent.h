@@ -55,10 +55,9 @@ class HostBytes {
 // Lent memory of a device that does not share the CPU's: each side has a copy, and this knows which are current.
 class CopiedLent : public Lent {
  public:
-  explicit CopiedLent(uint64_t bytes) : bytes_(bytes), host_(bytes) {}
+  CopiedLent(uint64_t bytes, Use use) : bytes_(bytes), host_(bytes), resident_(use == Use::kResident) {}
   std::byte* data() override { return host_.get(); }
   uint64_t taken_bytes() const override { return 2 * bytes_; }
-  void make_resident() override { resident_ = true; }
   Result<uint64_t> recall(bool to_read) override {
     const std::lock_guard lock(mutex_);
     uint64_t copied = 0;
@@ -100,7 +99,7 @@ class CopiedLent : public Lent {
 
  private:
   std::mutex mutex_;
-  bool resident_ = false;
+  const bool resident_;
   bool on_cpu_ = true;  // the CPU's copy is current
   bool there_ = false;  // the device's is
 };

@@ -19,7 +19,7 @@ void Offload::leave_out(Schedule& schedule) {
   }
 }
 
-void Offload::set_up(const Steps& order) {
+void Offload::set_up(const Steps& order, const Executor& executor) {
   regions_.clear();
   for (size_t i = 0; i < order.list.size(); ++i) {
     std::unique_ptr<Submission>& region = regions_.emplace_back();
@@ -36,7 +36,7 @@ void Offload::set_up(const Steps& order) {
   resting_ = memory_lost_.exchange(false);
   take_back();
   uint64_t bytes = 0;
-  if (Status lending = lend_all(order, bytes); !lending) {
+  if (Status lending = lend_all(uses(order, executor), bytes); !lending) {
     bytes = 0;
     take_back();
     const std::lock_guard lock(mutex_);
@@ -53,44 +53,54 @@ void Offload::take_back() {
   lent_.resize(plan_->slots().size());
 }
 
-Status Offload::lend_all(const Steps& order, uint64_t& bytes) {
-  for (const auto& region : regions_) {
-    if (region == nullptr) continue;
-    if (auto s = lend_for(region->unit->inputs, false, bytes); !s) return s;
-    if (auto s = lend_for(region->unit->outputs, true, bytes); !s) return s;
-    bytes += region->prepared->program->device_bytes();
-  }
-  keep_there(order);
-  return {};
-}
-
-// Makes resident what the CPU neither reads nor makes.
-void Offload::keep_there(const Steps& order) {
+// Per root slot, what it is lent for if it is.
+std::vector<device::Use> Offload::uses(const Steps& order, const Executor& executor) const {
   const auto& slots = plan_->slots();
-  std::vector<char> cpus(slots.size());  // per root
-  const auto to_cpu = [&](int slot) { cpus[static_cast<size_t>(slots[static_cast<size_t>(slot)].root)] = 1; };
-  for (const int slot : plan_->outputs()) to_cpu(slot);
+  const auto root_of = [&](int slot) { return static_cast<size_t>(slots[static_cast<size_t>(slot)].root); };
+  std::vector<std::vector<int>> by_cpu(slots.size());  // steps that read or make it
+  std::vector<std::vector<int>> by_regions(slots.size());
   for (size_t i = 0; i < order.list.size(); ++i) {
-    if (regions_[i] != nullptr) continue;
+    const auto index = static_cast<size_t>(order.list[i].index);
     if (order.list[i].alias) {
       // What it views it does not look at, but at what it is told.
-      const auto& told = plan_->subject().graph->nodes[plan_->aliases()[static_cast<size_t>(order.list[i].index)].node].inputs;
+      const auto& told = plan_->subject().graph->nodes[static_cast<size_t>(plan_->aliases()[index].node)].inputs;
       for (size_t input = 1; input < told.size(); ++input) {
         const int slot = told[input] == graph::kNone ? -1 : order.slot_of[static_cast<size_t>(told[input])];
-        if (slot >= 0) to_cpu(slot);
+        if (slot >= 0) by_cpu[root_of(slot)].push_back(static_cast<int>(i));
       }
       continue;
     }
-    const auto& unit = plan_->units()[static_cast<size_t>(order.list[i].index)];
-    for (const int slot : unit.inputs) to_cpu(slot);
-    for (const int slot : unit.outputs) to_cpu(slot);
+    auto& users = regions_[i] != nullptr ? by_regions : by_cpu;
+    for (const auto* list : {&plan_->units()[index].inputs, &plan_->units()[index].outputs}) {
+      for (const int slot : *list) users[root_of(slot)].push_back(static_cast<int>(i));
+    }
   }
+  std::vector<char> is_output(slots.size());
+  for (const int slot : plan_->outputs()) is_output[root_of(slot)] = 1;
+  std::vector<device::Use> list(slots.size(), device::Use::kInTurn);
   for (size_t i = 0; i < slots.size(); ++i) {
-    if (lent_[i] != nullptr && !cpus[i]) lent_[i]->make_resident();
+    const bool beside = std::any_of(by_regions[i].begin(), by_regions[i].end(), [&](int region) {
+      return std::any_of(by_cpu[i].begin(), by_cpu[i].end(), [&](int step) {
+        return step < region ? !executor.ordered(step, region) : !executor.ordered(region, step);
+      });
+    });
+    if (beside) list[i] = device::Use::kBeside;
+    else if (by_cpu[i].empty() && !is_output[i]) list[i] = device::Use::kResident;
   }
+  return list;
 }
 
-Status Offload::lend_for(const std::vector<int>& slots, bool made_there, uint64_t& bytes) {
+Status Offload::lend_all(const std::vector<device::Use>& uses, uint64_t& bytes) {
+  for (const auto& region : regions_) {
+    if (region == nullptr) continue;
+    if (auto s = lend_for(region->unit->inputs, false, uses, bytes); !s) return s;
+    if (auto s = lend_for(region->unit->outputs, true, uses, bytes); !s) return s;
+    bytes += region->prepared->program->device_bytes();
+  }
+  return {};
+}
+
+Status Offload::lend_for(const std::vector<int>& slots, bool made_there, const std::vector<device::Use>& uses, uint64_t& bytes) {
   for (const int s : slots) {
     const auto root = static_cast<size_t>(plan_->slots()[static_cast<size_t>(s)].root);
     const CompiledPlan::Slot& slot = plan_->slots()[root];
@@ -98,7 +108,7 @@ Status Offload::lend_for(const std::vector<int>& slots, bool made_there, uint64_
     // What a region makes has the planned shape; what it reads may turn out to have another.
     if (slot.unit < 0 || !(made_there || slot.settled) || lent_value_[root] || !planned) continue;
     const uint64_t size = graph::tensor_bytes(planned->element, planned->dims).value_or(0);
-    auto memory = plan_->device()->lend(size);
+    auto memory = plan_->device()->lend(size, uses[root]);
     if (!memory) return memory.error();
     auto value = ort::tensor_over(plan_->subject().runtime, (*memory)->data(), planned->element, planned->dims);
     if (!value) return value.error();

@@ -3,15 +3,17 @@
 //
 // What crosses, between a region and other units, lies in memory that the device lends for as long as the schedule stays the
 // same; it is no part of the session's block. Lent is what has a known shape: all that a region makes, and of what it reads
-// what is settled (graph/shape_flow.h). Where the device lends none, the CPU runs everything.
+// what is settled (graph/shape_flow.h). Where the device lends none, what crosses lies in the block and is copied, and until
+// it has its place there the CPU runs everything.
 //
-// What regions alone make and read is resident (device.h): it stays with a device that does not share the CPU's memory.
+// What regions alone make and read is resident (device.h): it stays with a device that does not share the CPU's memory. What a
+// region and a unit of the CPU's may read at the same time is lent for that, and takes a copy.
 //
 // A region that the device cannot run, does not run in time or runs into an error is the CPU's for this run: on the device's
-// thread, with what it reads and makes where it is, and what is with the device is fetched. Why is in the report. If that is
-// not to be had, because the device is lost or its driver does not keep to addresses, or what was lent is of no use to the
-// CPU any more, the run fails, and memory_lost() says that it is to start over: after set_up(), which lets go of all that was
-// lent, with the CPU running everything until the next begin_run().
+// thread, with what it reads and makes where it is, and what is with the device is fetched. Why is in the report. What was lent
+// may be gone, because the device is lost or its driver does not keep to addresses: then the run fails, and memory_lost() says
+// that it is to start over, after set_up(), which lets go of all that was lent, and with the CPU running everything until the
+// next begin_run().
 //
 // Threads: start() by the executor, completions by the device's threads; everything else while no run is in progress.
 #pragma once
@@ -29,6 +31,7 @@
 #include "plx/device/device.h"
 #include "plx/ort/runtime.h"
 #include "plx/schedule/compiled_plan.h"
+#include "plx/schedule/executor.h"
 #include "plx/schedule/schedule.h"
 #include "plx/schedule/steps.h"
 
@@ -64,7 +67,8 @@ class Offload {
   // Gives to the CPU the units that the device cannot prepare.
   void leave_out(Schedule& schedule);
   // For another order of steps: what was lent is given back, and memory lent for these.
-  void set_up(const Steps& order);
+  // executor: of its tasks, which says what may run beside what.
+  void set_up(const Steps& order, const Executor& executor);
   void begin_run() { resting_ = false; }
   // Whether the run has failed for what was lent, since set_up().
   bool memory_lost() const { return memory_lost_.load(); }
@@ -98,9 +102,9 @@ class Offload {
     Run run;
   };
 
-  Status lend_all(const Steps& order, uint64_t& bytes);
-  Status lend_for(const std::vector<int>& slots, bool made_there, uint64_t& bytes);
-  void keep_there(const Steps& order);
+  std::vector<device::Use> uses(const Steps& order, const Executor& executor) const;
+  Status lend_all(const std::vector<device::Use>& uses, uint64_t& bytes);
+  Status lend_for(const std::vector<int>& slots, bool made_there, const std::vector<device::Use>& uses, uint64_t& bytes);
   void take_back();
   Status ready(Submission& region) const;
   bool fits(const Submission& region) const;

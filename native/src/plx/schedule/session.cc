@@ -452,7 +452,7 @@ struct Session::Impl final : Executor::Work, Offload::Host {
   // What the device lends is in the budget.
   void set_up_offload() {
     const uint64_t before = offload.bytes();
-    offload.set_up(order);
+    offload.set_up(order, *executor);
     if (!budget->limited()) return;
     budget->give(before);
     budget->set_aside(offload.bytes());

@@ -50,7 +50,7 @@ class CpuDevice final : public Device, public std::enable_shared_from_this<CpuDe
     return "";
   }
   Result<std::unique_ptr<Program>> prepare(const Part& part) override;
-  Result<std::unique_ptr<Lent>> lend(uint64_t size_bytes) override;
+  Result<std::unique_ptr<Lent>> lend(uint64_t size_bytes, Use use) override;
   bool lost() const override { return false; }
 
   const std::shared_ptr<ort::Runtime> runtime;
@@ -72,7 +72,7 @@ class CpuDevice final : public Device, public std::enable_shared_from_this<CpuDe
 
 class Apart final : public CopiedLent {
  public:
-  Apart(std::shared_ptr<CpuDevice> device, uint64_t bytes) : CopiedLent(bytes), there(bytes), device_(std::move(device)) { device_->lent.add(data(), this); }
+  Apart(std::shared_ptr<CpuDevice> device, uint64_t bytes, Use use) : CopiedLent(bytes, use), there(bytes), device_(std::move(device)) { device_->lent.add(data(), this); }
   ~Apart() override { device_->lent.remove(this); }
 
   HostBytes there;  // the device's copy
@@ -84,9 +84,9 @@ class Apart final : public CopiedLent {
   const std::shared_ptr<CpuDevice> device_;
 };
 
-Result<std::unique_ptr<Lent>> CpuDevice::lend(uint64_t size_bytes) {
+Result<std::unique_ptr<Lent>> CpuDevice::lend(uint64_t size_bytes, Use use) {
   if (options.shares_memory) return std::unique_ptr<Lent>(new Shared(size_bytes));
-  return std::unique_ptr<Lent>(new Apart(shared_from_this(), size_bytes));
+  return std::unique_ptr<Lent>(new Apart(shared_from_this(), size_bytes, use));
 }
 
 class CpuProgram final : public Program {

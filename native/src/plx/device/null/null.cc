@@ -61,7 +61,7 @@ class NullDevice final : public Device {
     }
     return cpu_->prepare(part);
   }
-  Result<std::unique_ptr<Lent>> lend(uint64_t size_bytes) override { return cpu_->lend(size_bytes); }
+  Result<std::unique_ptr<Lent>> lend(uint64_t size_bytes, Use use) override { return cpu_->lend(size_bytes, use); }
   bool lost() const override { return told_->lost; }
 
  private:

@@ -148,7 +148,7 @@ class ClDevice final : public Device, public std::enable_shared_from_this<ClDevi
     return why_not(graph, shapes, node);
   }
   Result<std::unique_ptr<Program>> prepare(const Part& part) override;
-  Result<std::unique_ptr<Lent>> lend(uint64_t size_bytes) override;
+  Result<std::unique_ptr<Lent>> lend(uint64_t size_bytes, Use use) override;
   bool lost() const override { return lost_.load(); }
 
   Status step(const char* what) const { return options.fault ? options.fault(what) : Status{}; }
@@ -350,11 +350,11 @@ class ClMapped final : public Lent, public ClLent {
   void* mapped_;  // null while it is not
 };
 
-// Of one that does not, or whose driver does not keep addresses.
+// Of one that does not, or whose driver does not keep addresses; and what the CPU reads beside a submission.
 class ClCopied final : public CopiedLent, public ClLent {
  public:
-  ClCopied(std::shared_ptr<ClDevice> device, opencl::Memory memory, uint64_t bytes)
-      : CopiedLent(bytes), device_(std::move(device)), memory_(std::move(memory)) {
+  ClCopied(std::shared_ptr<ClDevice> device, opencl::Memory memory, uint64_t bytes, Use use)
+      : CopiedLent(bytes, use), device_(std::move(device)), memory_(std::move(memory)) {
     device_->lent.add(data(), this);
   }
   ~ClCopied() override {
@@ -398,12 +398,13 @@ class ClCopied final : public CopiedLent, public ClLent {
   Event copy_;  // the last one begun
 };
 
-Result<std::unique_ptr<Lent>> ClDevice::lend(uint64_t size_bytes) {
+Result<std::unique_ptr<Lent>> ClDevice::lend(uint64_t size_bytes, Use use) {
   if (lost()) return fail(Code::kRunFailed, "OpenCL: '", info_.name, "' is lost");
   const uint64_t bytes = std::max<uint64_t>(size_bytes, 4);
-  auto memory = allocate(bytes, CL_MEM_READ_WRITE | (maps_ ? CL_MEM_ALLOC_HOST_PTR : 0));
+  const bool map = maps_ && use != Use::kBeside;  // what is not mapped may be nowhere
+  auto memory = allocate(bytes, CL_MEM_READ_WRITE | (map ? CL_MEM_ALLOC_HOST_PTR : 0));
   if (!memory) return memory.error();
-  if (!maps_) return std::unique_ptr<Lent>(new ClCopied(shared_from_this(), memory.take(), bytes));
+  if (!map) return std::unique_ptr<Lent>(new ClCopied(shared_from_this(), memory.take(), bytes, use));
   cl_int error = CL_SUCCESS;
   void* mapped = api.clEnqueueMapBuffer(queue.get(), memory->get(), CL_TRUE, CL_MAP_READ | CL_MAP_WRITE, 0, bytes, 0, nullptr, nullptr, &error);
   if (error != CL_SUCCESS) return failed("lent memory cannot be mapped", error);
