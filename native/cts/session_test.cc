@@ -285,6 +285,43 @@ TEST(OnOpenCl, ADriverThatDoesNotKeepAddressesIsCopiedFromThenOn) {
   engine::register_device("moving", nullptr);
 }
 
+#ifndef __SANITIZE_ADDRESS__  // what a device that hangs may still use is never let go
+TEST(OnOpenCl, ADeviceThatDoesNotAnswerAnyMoreIsDoneWithout) {
+  for (const bool shares_memory : {true, false}) {
+    static std::atomic<bool> hangs;
+    static std::atomic<int> waits;
+    static const auto really = must(device::opencl::load())->clSetEventCallback;
+    hangs = false;
+    waits = 0;
+    device::opencl::Api calls = *must(device::opencl::load());
+    calls.clSetEventCallback = [](cl_event event, cl_int state, auto notify, void* argument) {
+      return hangs && waits++ == 1 ? CL_SUCCESS : really(event, state, notify, argument);
+    };
+    device::opencl::Options options;
+    options.calls = &calls;
+    options.shares_memory = shares_memory;
+    options.timeout = std::chrono::milliseconds(200);
+    const auto device = must(device::opencl::open(0, options));
+    engine::register_device("cl", device);
+    Loaded loaded(two_regions("Hardmax"));
+    const Tensors inputs = {noise({64, 64}, 1)};
+    const Tensors expected = Plain(runtime(), loaded.bytes()).run(inputs);
+    const auto session = must(loaded->make_session(must(loaded->make_plan(on("cl"))), 0));
+    bind_all(*session, inputs);
+    for (int i = 0; i < 6; ++i) {
+      hangs = i == 2;  // at the second region
+      must(session->run());
+      expect_close(outputs(*session, 1), expected);
+      EXPECT_EQ(units_on(*session, "opencl"), i < 2 ? 2u : 0u);
+      if (i != 2) continue;
+      EXPECT_NE(report(*session)["device"]["problem"].get<std::string>().find("has not answered for 200 ms"), std::string::npos);
+    }
+    EXPECT_TRUE(device->lost());
+    engine::register_device("cl", nullptr);
+  }
+}
+#endif
+
 TEST(OnOpenCl, BuiltKernelsAreKeptAndBrokenOnesBuiltAgain) {
   const std::string folder = ::testing::TempDir() + "plx-kernels";
   std::filesystem::remove_all(folder);

@@ -40,7 +40,7 @@ void Offload::set_up(const Steps& order, const Executor& executor) {
     bytes = 0;
     take_back();
     const std::lock_guard lock(mutex_);
-    problem_ = lending.error().message;
+    if (!resting_) problem_ = lending.error().message;  // else it is known what came before
   }
   bytes_ = bytes;
 }
