@@ -98,6 +98,14 @@ Result<std::shared_ptr<Runtime>> Runtime::acquire(const std::string& library_pat
   return runtime;
 }
 
+std::shared_ptr<Runtime> Runtime::in_use() {
+  const std::lock_guard lock(registry().mutex);
+  for (const auto& [path, entry] : registry().runtimes) {
+    if (auto runtime = entry.runtime.lock()) return runtime;
+  }
+  return nullptr;
+}
+
 Status Runtime::open(int threads, int verbosity) {
   // ONNX Runtime's own releases for Linux start an uploader thread with their first environment, before
   // DisableTelemetryEvents can be called; this variable is the one way to have none. Whoever has set it decides.

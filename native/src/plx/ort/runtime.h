@@ -28,6 +28,8 @@ class Runtime {
   // threads: size of the pool, 0 = one per core the process may use. kNotFound, or kLibrary for a file that is not ONNX
   // Runtime, is older than the header this was built with, or is in use with another pool size.
   static Result<std::shared_ptr<Runtime>> acquire(const std::string& library_path, int threads, int verbosity);
+  // One that somebody holds; null if nobody holds any.
+  static std::shared_ptr<Runtime> in_use();
   ~Runtime();
   Runtime(const Runtime&) = delete;
   Runtime& operator=(const Runtime&) = delete;

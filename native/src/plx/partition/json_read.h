@@ -45,6 +45,12 @@ class JsonAt {
     if (found == value_.end()) complain("'" + std::string(key) + "' is missing");
     return JsonAt(*found, *this, key);
   }
+  std::vector<std::string> keys() const {
+    expect_object();
+    std::vector<std::string> list;
+    for (auto item = value_.begin(); item != value_.end(); ++item) list.push_back(item.key());
+    return list;
+  }
   void only(std::initializer_list<std::string_view> keys) const {
     expect_object();
     for (auto item = value_.begin(); item != value_.end(); ++item) {

@@ -2,15 +2,12 @@
 
 #include <chrono>
 #include <cstring>
-#include <string>
 #include <utility>
 #include <vector>
 
 #include "plx/device/lent.h"
+#include "plx/device/part_session.h"
 #include "plx/device/worker.h"
-#include "plx/graph/writer.h"
-#include "plx/ort/session.h"
-#include "plx/ort/tensor.h"
 
 namespace plx::device::cpu {
 
@@ -91,12 +88,7 @@ Result<std::unique_ptr<Lent>> CpuDevice::lend(uint64_t size_bytes, Use use) {
 
 class CpuProgram final : public Program {
  public:
-  struct Port {
-    std::string name;
-    graph::Shape shape;
-  };
-  CpuProgram(std::shared_ptr<CpuDevice> device, ort::Session session, std::vector<Port> inputs, std::vector<Port> outputs)
-      : device_(std::move(device)), session_(std::move(session)), inputs_(std::move(inputs)), outputs_(std::move(outputs)) {}
+  CpuProgram(std::shared_ptr<CpuDevice> device, PartSession session) : device_(std::move(device)), session_(std::move(session)) {}
 
   uint64_t device_bytes() const override { return 0; }
 
@@ -105,7 +97,7 @@ class CpuProgram final : public Program {
       Outcome outcome;
       const auto start = std::chrono::steady_clock::now();
       const auto& around = device_->options.around;
-      const auto work = [&] { return device_->options.shares_memory ? run(from, to) : run_apart(from, to, outcome.copied_bytes); };
+      const auto work = [&] { return device_->options.shares_memory ? session_.run(from, to) : run_apart(from, to, outcome.copied_bytes); };
       outcome.status = around ? around(work, to) : work();
       outcome.device_ns = std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now() - start).count();
       const auto device = device_;  // whoever is told may let go of the program
@@ -114,45 +106,12 @@ class CpuProgram final : public Program {
   }
 
  private:
-  // The tensors of these ports, in this memory.
-  struct Tensors {
-    std::vector<ort::Value> owners;
-    std::vector<OrtValue*> values;
-    std::vector<const char*> names;
-  };
-  Status describe(const std::vector<Port>& ports, std::span<std::byte* const> memory, Tensors& tensors) const {
-    for (size_t i = 0; i < ports.size(); ++i) {
-      auto value = ort::tensor_over(device_->runtime, memory[i], ports[i].shape.element, ports[i].shape.dims);
-      if (!value) return value.error();
-      tensors.owners.push_back(value.take());
-      tensors.values.push_back(tensors.owners.back().get());
-      tensors.names.push_back(ports[i].name.c_str());
-    }
-    return {};
-  }
-
-  Status run(const std::vector<const std::byte*>& from, const std::vector<std::byte*>& to) {
-    // ONNX Runtime takes mutable pointers and writes to no input.
-    std::vector<std::byte*> read;
-    for (const std::byte* data : from) read.push_back(const_cast<std::byte*>(data));
-    Tensors in;
-    Tensors out;
-    if (auto s = describe(inputs_, read, in); !s) return s;
-    if (auto s = describe(outputs_, to, out); !s) return s;
-    return device_->runtime->check(device_->runtime->api().Run(session_.get(), nullptr, in.names.data(), in.values.data(), in.values.size(),
-                                                               out.names.data(), out.values.size(), out.values.data()),
-                                   "a part on the CPU device");
-  }
-
   // In the device's memory.
   Status run_apart(const std::vector<const std::byte*>& from, const std::vector<std::byte*>& to, uint64_t& copied) {
     std::vector<std::unique_ptr<HostBytes>> own;  // for memory of the caller's
     std::vector<const std::byte*> read;
     std::vector<std::byte*> made;
-    const auto own_for = [&](const Port& port) {
-      const uint64_t bytes = graph::tensor_bytes(port.shape.element, port.shape.dims).value_or(0);
-      return std::pair(own.emplace_back(std::make_unique<HostBytes>(bytes))->get(), bytes);
-    };
+    const auto own_for = [&](uint64_t bytes) { return own.emplace_back(std::make_unique<HostBytes>(bytes))->get(); };
     for (size_t i = 0; i < from.size(); ++i) {
       if (Apart* lent = device_->lent.at(from[i])) {
         auto bytes = lent->to_device();
@@ -161,16 +120,17 @@ class CpuProgram final : public Program {
         read.push_back(lent->there.get());
         continue;
       }
-      const auto [there, bytes] = own_for(inputs_[i]);
+      const uint64_t bytes = session_.inputs()[i].bytes;
+      std::byte* const there = own_for(bytes);
       if (auto s = device_->copy(there, from[i], bytes); !s) return s;
       copied += bytes;
       read.push_back(there);
     }
     for (size_t i = 0; i < to.size(); ++i) {
       Apart* lent = device_->lent.at(to[i]);
-      made.push_back(lent != nullptr ? lent->there.get() : own_for(outputs_[i]).first);
+      made.push_back(lent != nullptr ? lent->there.get() : own_for(session_.outputs()[i].bytes));
     }
-    if (auto s = run(read, made); !s) return s;
+    if (auto s = session_.run(read, made); !s) return s;
     for (size_t i = 0; i < to.size(); ++i) {
       if (Apart* lent = device_->lent.at(to[i])) {
         auto bytes = lent->made();
@@ -178,7 +138,7 @@ class CpuProgram final : public Program {
         copied += *bytes;
         continue;
       }
-      const uint64_t bytes = graph::tensor_bytes(outputs_[i].shape.element, outputs_[i].shape.dims).value_or(0);
+      const uint64_t bytes = session_.outputs()[i].bytes;
       if (auto s = device_->copy(to[i], made[i], bytes); !s) return s;
       copied += bytes;
     }
@@ -186,28 +146,13 @@ class CpuProgram final : public Program {
   }
 
   std::shared_ptr<CpuDevice> device_;
-  ort::Session session_;
-  std::vector<Port> inputs_, outputs_;
+  PartSession session_;
 };
 
 Result<std::unique_ptr<Program>> CpuDevice::prepare(const Part& part) {
-  const graph::Part written = graph::write_part(*part.graph, part.nodes, part.inputs, part.outputs, {});
-  const ort::ModelSettings settings;
-  ort::SessionSpec spec;
-  spec.settings = &settings;
-  spec.pool = false;
-  spec.source.name = "a part on the CPU device";
-  spec.source.bytes = written.bytes;
-  auto session = ort::make_session(runtime, spec);
+  auto session = PartSession::make(runtime, part, ORT_DISABLE_ALL, "a part on the CPU device");
   if (!session) return session.error();
-  const auto ports = [&](std::span<const graph::ValueId> values) {
-    std::vector<CpuProgram::Port> list;
-    for (const graph::ValueId value : values) {
-      list.push_back({part.graph->values[static_cast<size_t>(value)].name, *(*part.shapes)[static_cast<size_t>(value)]});
-    }
-    return list;
-  };
-  return std::unique_ptr<Program>(new CpuProgram(shared_from_this(), session.take(), ports(part.inputs), ports(part.outputs)));
+  return std::unique_ptr<Program>(new CpuProgram(shared_from_this(), session.take()));
 }
 
 }  // namespace

@@ -1,0 +1,123 @@
+#include <sched.h>
+
+#include <cstring>
+#include <set>
+#include <string_view>
+#include <thread>
+
+#include "base.h"
+#include "emulation.h"
+#include "plx/device/part_session.h"
+
+namespace plx::emulation {
+
+namespace {
+
+using device::PartSession;
+using Clock = std::chrono::steady_clock;
+
+bool takes(const graph::Node& node) {
+  static const std::set<std::string_view> standard = {
+      "Conv", "ConvTranspose", "MatMul", "Gemm",
+      "Abs", "Add", "Ceil", "Celu", "Clip", "Cos", "Div", "Elu", "Erf", "Exp", "Floor", "Gelu", "HardSigmoid", "HardSwish",
+      "LeakyRelu", "Log", "Max", "Mean", "Min", "Mish", "Mul", "Neg", "PRelu", "Pow", "Reciprocal", "Relu", "Round", "Selu",
+      "Sigmoid", "Sign", "Sin", "Softplus", "Softsign", "Sqrt", "Sub", "Sum", "Tanh", "ThresholdedRelu", "Where"};
+  static const std::set<std::string_view> microsoft = {"BiasGelu", "FastGelu",    "FusedConv", "FusedGemm",
+                                                       "FusedMatMul", "Gelu", "QuickGelu"};
+  if (node.domain.empty() || node.domain == "ai.onnx") return standard.contains(node.op_type);
+  return node.domain == "com.microsoft" && microsoft.contains(node.op_type);
+}
+
+class Emulated final : public Base {
+ public:
+  Emulated() : Base("emulated", "emulated: one core with ONNX Runtime's kernels", false) {}
+
+  std::string refuses(const graph::Graph& graph, const graph::Shapes& shapes, graph::NodeId node) const override {
+    const graph::Node& n = graph.nodes[static_cast<size_t>(node)];
+    if (!takes(n)) return n.op_type + " is no convolution, matrix product or element-wise operator";
+    for (const auto* list : {&n.inputs, &n.outputs}) {
+      for (const graph::ValueId value : *list) {
+        if (value == graph::kNone || graph.values[static_cast<size_t>(value)].initializer != graph::kNone) continue;
+        const auto& shape = shapes[static_cast<size_t>(value)];
+        if (!shape || !graph::tensor_bytes(shape->element, shape->dims)) return "a tensor of it has no fixed size";
+        if (list == &n.outputs && shape->element != graph::ElementType::kFloat32) return "it makes no float32 numbers";
+      }
+    }
+    return "";
+  }
+  Result<std::unique_ptr<device::Program>> prepare(const device::Part& part) override;
+
+ protected:
+  void settle() override {
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    if (::sched_getaffinity(0, sizeof set, &set) != 0) return;
+    int last = CPU_SETSIZE - 1;
+    while (last > 0 && !CPU_ISSET(last, &set)) --last;
+    CPU_ZERO(&set);
+    CPU_SET(last, &set);
+    ::sched_setaffinity(0, sizeof set, &set);  // of this thread; without the right to it, the kernel chooses
+  }
+};
+
+class EmulatedProgram final : public device::Program {
+ public:
+  EmulatedProgram(std::shared_ptr<Emulated> device, PartSession session) : device_(std::move(device)), session_(std::move(session)) {
+    for (const auto& port : session_.inputs()) inputs_.emplace_back(port.bytes);
+    for (const auto& port : session_.outputs()) outputs_.emplace_back(port.bytes);
+  }
+  uint64_t device_bytes() const override {
+    uint64_t bytes = 0;
+    for (const auto* list : {&inputs_, &outputs_}) {
+      for (const auto& own : *list) bytes += own.size();
+    }
+    return bytes;
+  }
+  void submit(std::span<const std::byte* const> in, std::span<std::byte* const> out, device::Completion& completion) override {
+    device_->worker().enqueue([this, asked = Clock::now(), from = std::vector(in.begin(), in.end()),
+                               to = std::vector(out.begin(), out.end()), &completion] {
+      std::this_thread::sleep_until(asked + kDispatch);
+      device::Outcome outcome;
+      const auto start = Clock::now();
+      outcome.status = run(from, to);
+      outcome.device_ns = std::chrono::nanoseconds(Clock::now() - start).count();
+      outcome.copied_bytes = device_bytes();
+      const auto device = device_;  // whoever is told may let go of the program
+      completion.done(std::move(outcome));
+    });
+  }
+
+ private:
+  Status run(const std::vector<const std::byte*>& from, const std::vector<std::byte*>& to) {
+    std::vector<const std::byte*> given;
+    std::vector<std::byte*> made;
+    for (size_t i = 0; i < inputs_.size(); ++i) {
+      std::memcpy(inputs_[i].data(), from[i], inputs_[i].size());
+      given.push_back(inputs_[i].data());
+    }
+    for (auto& own : outputs_) made.push_back(own.data());
+    if (auto s = session_.run(given, made); !s) return s;
+    for (size_t i = 0; i < outputs_.size(); ++i) std::memcpy(to[i], outputs_[i].data(), outputs_[i].size());
+    return {};
+  }
+
+  std::shared_ptr<Emulated> device_;
+  PartSession session_;
+  std::vector<std::vector<std::byte>> inputs_;  // the device's copies
+  std::vector<std::vector<std::byte>> outputs_;
+};
+
+Result<std::unique_ptr<device::Program>> Emulated::prepare(const device::Part& part) {
+  auto open = runtime();
+  if (!open) return open.error();
+  auto session = PartSession::make(*open, part, ORT_ENABLE_ALL, "a part on the emulated device");
+  if (!session) return session.error();
+  return std::unique_ptr<device::Program>(
+      std::make_unique<EmulatedProgram>(std::static_pointer_cast<Emulated>(shared_from_this()), session.take()));
+}
+
+}  // namespace
+
+std::shared_ptr<device::Device> make_emulated() { return std::make_shared<Emulated>(); }
+
+}  // namespace plx::emulation
