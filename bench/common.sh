@@ -52,3 +52,17 @@ build_runner() {
     quietly "$root/target/runner-build.log" cmake --build --preset release --target plx-run plx-plan-memory plx-single-file || exit 2
   ) 9>"$root/target/lock"
 }
+
+# The core with emulated devices (bench/native), which Java then loads.
+build_emulation() {
+  set_up "${run_tools[@]}"
+  mkdir -p "$root/target"
+  (
+    flock 9
+    cd "$root/native"
+    quietly "$root/target/emulation-configure.log" cmake --preset release || exit 2
+    CMAKE_BUILD_PARALLEL_LEVEL=$(jobs_that_fit) quietly "$root/target/emulation-build.log" \
+      cmake --build --preset release --target parallax-emulation || exit 2
+  ) 9>"$root/target/lock"
+  BENCH_JVM_OPTIONS="-Dparallax.library.path=$root/native/target/cmake/release/bench/libparallax-emulation.so ${BENCH_JVM_OPTIONS-}"
+}

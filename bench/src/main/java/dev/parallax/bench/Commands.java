@@ -21,7 +21,7 @@ final class Commands {
     }
 
     static int run(Object command, String... args) {
-        return new CommandLine(command).setExecutionExceptionHandler((e, line, parsed) -> {
+        return new CommandLine(command).setCaseInsensitiveEnumValuesAllowed(true).setExecutionExceptionHandler((e, line, parsed) -> {
             boolean foreseen = e instanceof BadInput || e instanceof ParallaxException || e instanceof IOException;
             line.getErr().println(line.getCommandName() + ": " + (foreseen ? e.getMessage() : e.toString()));
             if (!foreseen) {

@@ -1,0 +1,316 @@
+package dev.parallax.bench;
+
+import dev.parallax.DataflowPolicy;
+import dev.parallax.Engine;
+import dev.parallax.EngineOptions;
+import dev.parallax.Model;
+import dev.parallax.Offload;
+import dev.parallax.Parallax;
+import dev.parallax.Plan;
+import dev.parallax.PlanOptions;
+import dev.parallax.RunReport;
+import dev.parallax.Session;
+import dev.parallax.SessionOptions;
+import dev.parallax.Tensor;
+import dev.parallax.Trace;
+import dev.parallax.Units;
+import dev.parallax.Versions;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Instant;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+import java.util.concurrent.Callable;
+import java.util.concurrent.CompletableFuture;
+import java.util.function.Function;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+
+/** {@code bench/coexecution}: what it is worth that a device and the CPU work at the same time. */
+@Command(name = "bench/coexecution", usageHelpWidth = 100,
+        description = "What it is worth that a device and the CPU work at the same time, on one request and on a stream:"
+                + " the same plan, device and kernels in turn and at once. Devices are emulated, and so is every figure.",
+        footer = {"", "Exit status: 0 all is well, 1 a target is missed or outputs differ, 2 it could not be run."})
+final class CoExecution implements Callable<Integer> {
+    /** Fewer rounds decide nothing. */
+    private static final int ROUNDS = 20;
+    private static final int QUICK_ROUNDS = 5;
+    private static final int WARM_UPS = 5;
+    private static final int QUICK_WARM_UPS = 3;
+    private static final int STREAM_ROUNDS = 5;
+    private static final int QUICK_STREAM_ROUNDS = 1;
+    private static final int REQUESTS = 32;
+    private static final List<Integer> DEPTHS = List.of(2, 3);
+    /** Between two runs, so that each one finds the pool's threads asleep, whoever ran before. */
+    private static final int REST_MS = 5;
+    /** The set of {@link ModelInputs} of which open dimensions are 16. */
+    private static final int SIZES = 8;
+    private static final long SEED = 42;
+    private static final List<String> MODELS = List.of("yolov8n", "distilbert", "clip-text", "whisper-tiny-encoder",
+            "whisper-tiny-decoder", "swinv2-tiny");
+
+    @Option(names = "--device", paramLabel = "NAME", defaultValue = "emulated,replay:rk3588", split = ",",
+            description = "emulated, or replay:PROFILE of bench/profiles.json, or replay:PROFILE@SPEED, so many times as"
+                    + " fast; repeatable; by default ${DEFAULT-VALUE}.")
+    private List<String> devices;
+
+    @Option(names = "--offload", paramLabel = "WHICH", defaultValue = "all",
+            description = "Which regions the device runs, all or auto; by default ${DEFAULT-VALUE}.")
+    private Offload offload;
+
+    @Option(names = "--models", paramLabel = "DIR",
+            description = "Folder of ONNX models; by default target/zoo of the project, which ./plx zoo fill fills.")
+    private Path folder;
+
+    @Option(names = "--only", paramLabel = "NAME", description = "This model only; repeatable. By default the paper's.")
+    private List<String> only = MODELS;
+
+    @Option(names = "--trace", paramLabel = "DIR", description = "Keep the last run at once and the last stream of two"
+            + " requests in progress there, for each model and device, for ui.perfetto.dev.")
+    private Path traces;
+
+    @Option(names = "--quick", description = QUICK_ROUNDS + " rounds in place of " + ROUNDS + "; nothing goes to"
+            + " bench/results.")
+    private boolean quick;
+
+    @Option(names = "--check", description = "Exit with 1 if a run at once takes more than 1.10 times the least that the"
+            + " units' times allow, or if a stream gains less than 1.8 times where device and CPU have as much to do.")
+    private boolean check;
+
+    @Option(names = "--json", paramLabel = "FILE", description = "Where raw results go; by default"
+            + " bench/results/coexecution-MACHINE.json, and nowhere with --only, --device, --offload or --quick.")
+    private Path json;
+
+    @Option(names = "--root", hidden = true, description = "The project's folder.")
+    private Path root = Path.of("");
+
+    @Option(names = {"-h", "--help"}, usageHelp = true, description = "Show this.")
+    private boolean help;
+
+    private CoExecution() {}
+
+    /**
+     * Runs the command and ends the process with its status.
+     *
+     * @param args the command line
+     */
+    public static void main(String[] args) {
+        System.exit(Commands.run(new CoExecution(), args));
+    }
+
+    @Override
+    public Integer call() throws Exception {
+        if (offload == Offload.NONE) {
+            throw new Commands.BadInput("--offload none leaves nothing to measure; give all or auto");
+        }
+        List<Path> models = LoadTime.models(folder != null ? folder : root.resolve("target/zoo"), only);
+        Instant start = Instant.now();
+        Versions versions = Parallax.version();
+        Host host = Host.of(Path.of("/"));
+        List<EmulatedDevice> emulated = devices.stream().map(EmulatedDevice::of).toList();
+        if (traces != null) {
+            Files.createDirectories(traces);
+        }
+        List<CoExecutionResult> results = new ArrayList<>();
+        try {
+            for (Path file : models) {
+                for (EmulatedDevice device : emulated) {
+                    CoExecutionResult result = measure(file, device, host.cores());
+                    results.add(result);
+                    UnitTimes units = result.units();
+                    if (device.replays() && !units.balanced() && units.deviceNs() > 0 && units.cpuNs() > 0) {
+                        results.add(measure(file, device.faster(units.deviceNs() / units.cpuNs()), host.cores()));
+                    }
+                }
+            }
+        } catch (DisagreementException e) {
+            System.out.println("MISSED: " + e.getMessage());
+            return Commands.MISSED;
+        }
+        System.out.println(CoExecutionResult.singleTable(results));
+        System.out.println("The paper, on its phones: 9 to 46 % saved.\n");
+        System.out.println(CoExecutionResult.streamTable(results));
+        System.out.println("Every device above is emulated. " + rounds() + " rounds, streams of " + REQUESTS + " requests; "
+                + host.cpu() + ", " + host.cores() + " cores; " + versions);
+        keep(results, host, versions, start);
+        List<String> misses = CoExecutionResult.misses(results);
+        misses.forEach(System.out::println);
+        return check && !misses.isEmpty() ? Commands.MISSED : 0;
+    }
+
+    private int rounds() {
+        return quick ? QUICK_ROUNDS : ROUNDS;
+    }
+
+    private void keep(List<CoExecutionResult> results, Host host, Versions versions, Instant start) throws IOException {
+        boolean usual = !quick && only.equals(MODELS) && devices.equals(List.of("emulated", "replay:rk3588"))
+                && offload == Offload.ALL;
+        Path target = json != null ? json
+                : usual ? root.resolve("bench/results/coexecution-" + host.machineClass() + ".json") : null;
+        if (target == null) {
+            return;
+        }
+        Map<String, Object> content = Results.header("coexecution", host, versions, start);
+        content.put("emulated", true);
+        content.put("rounds", rounds());
+        content.put("results", results.stream().map(CoExecutionResult::toMap).toList());
+        Results.write(target, content);
+        System.err.println("raw results: " + target);
+    }
+
+    /** Outputs differ: there is nothing to time. */
+    static final class DisagreementException extends RuntimeException {
+        private static final long serialVersionUID = 1;
+
+        DisagreementException(String message) {
+            super(message);
+        }
+    }
+
+    private CoExecutionResult measure(Path file, EmulatedDevice device, int cores) throws IOException, InterruptedException {
+        String name = LoadTime.name(file);
+        System.err.println(name + " on " + device.name() + ", emulated ...");
+        int threads = device.cpuThreads(cores);
+        try (Engine engine = Engine.create(EngineOptions.builder().threads(threads).build()); Model model = engine.load(file);
+                PlainSession plain = new PlainSession(file, cores)) {
+            Map<String, Tensor> inputs = ModelInputs.of(model.inputs(), SIZES, SEED);
+            PlanOptions.Builder cut = PlanOptions.builder().units(Units.BRANCHES).device(device.name()).offload(offload);
+            inputs.forEach((input, tensor) -> cut.shape(input, tensor.shape()));
+            Plan plan = model.plan(cut.build());
+            List<Session> sessions = new ArrayList<>();
+            try {
+                Session inTurn = model.session(SessionOptions.builder().plan(plan).policy(new InTurn()).build());
+                sessions.add(inTurn);
+                Session atOnce = model.session(SessionOptions.builder().plan(plan).policy(DataflowPolicy.INSTANCE).build());
+                sessions.add(atOnce);
+                plain.bind(inputs);
+                for (Session session : sessions) {
+                    inputs.forEach(session::bindInput);
+                }
+                Expected expected = new Expected(name + " on " + device.name(), plain.outputs());
+                double[] plainNs = new double[rounds()];
+                double[] inTurnNs = new double[rounds()];
+                double[] dataflowNs = new double[rounds()];
+                double[] bothNs = new double[rounds()];
+                double[][] unitNs = new double[rounds()][];
+                for (int round = quick ? -QUICK_WARM_UPS : -WARM_UPS; round < rounds(); round++) {
+                    Thread.sleep(REST_MS);
+                    double theirs = plain.run();
+                    Thread.sleep(REST_MS);
+                    double serial = time(inTurn::run);
+                    Thread.sleep(REST_MS);
+                    double dataflow = time(atOnce::run);
+                    if (round < 0 || round == rounds() - 1) {
+                        sessions.forEach(expected::check);
+                    }
+                    if (round >= 0) {
+                        plainNs[round] = theirs;
+                        inTurnNs[round] = serial;
+                        dataflowNs[round] = dataflow;
+                        bothNs[round] = BothAtWork.of(atOnce.report().units());
+                        unitNs[round] = durations(inTurn.report(), plan.units().size());
+                    }
+                }
+                trace(name, device, "one", new Trace(plan, List.of(atOnce.report())));
+
+                Map<Integer, Session> deep = new TreeMap<>();
+                for (int depth : DEPTHS) {
+                    deep.put(depth, model.session(SessionOptions.builder().plan(plan).policy(DataflowPolicy.INSTANCE)
+                            .depth(depth).build()));
+                    sessions.add(deep.get(depth));
+                }
+                int streamRounds = quick ? QUICK_STREAM_ROUNDS : STREAM_ROUNDS;
+                double[] streamInTurn = new double[streamRounds];
+                Map<Integer, double[]> streams = new TreeMap<>();
+                for (int round = -1; round <= streamRounds; round++) {
+                    boolean timed = round >= 0 && round < streamRounds;
+                    double serial = time(() -> {
+                        for (int i = 0; i < REQUESTS; i++) {
+                            inTurn.run();
+                        }
+                    });
+                    if (timed) {
+                        streamInTurn[round] = serial;
+                    }
+                    for (int depth : DEPTHS) {
+                        // Outputs are looked at in the first and last rounds, which are not timed.
+                        double at = time(() -> stream(deep.get(depth), inputs, session -> {
+                            if (!timed) {
+                                expected.check(session);
+                            }
+                            return null;
+                        }));
+                        if (timed) {
+                            streams.computeIfAbsent(depth, _ -> new double[streamRounds])[round] = at;
+                        }
+                    }
+                }
+                if (traces != null) {
+                    trace(name, device, "stream", new Trace(plan, stream(deep.get(DEPTHS.getFirst()), inputs, Session::report)));
+                }
+                return new CoExecutionResult(name, device.name(), threads,
+                        (int) plan.units().stream().filter(unit -> unit.region() >= 0).count(), plainNs, inTurnNs, dataflowNs,
+                        bothNs, UnitTimes.of(plan, unitNs), REQUESTS, streamInTurn, streams);
+            } finally {
+                sessions.forEach(Session::close);
+            }
+        }
+    }
+
+    private static double time(Runnable what) {
+        long start = System.nanoTime();
+        what.run();
+        return System.nanoTime() - start;
+    }
+
+    /** All requests at once to a session that has so many in progress as its depth says, and what comes back. */
+    private static <R> List<R> stream(Session session, Map<String, Tensor> inputs, Function<Session, R> read) {
+        List<CompletableFuture<R>> requests = new ArrayList<>();
+        for (int i = 0; i < REQUESTS; i++) {
+            requests.add(session.submit(inputs, read));
+        }
+        List<R> results = new ArrayList<>();
+        requests.forEach(request -> results.add(request.join()));
+        return results;
+    }
+
+    private static double[] durations(RunReport report, int units) {
+        double[] nanos = new double[units];
+        report.units().forEach(run -> nanos[run.unit()] = run.durationNs());
+        return nanos;
+    }
+
+    private void trace(String model, EmulatedDevice device, String what, Trace trace) throws IOException {
+        if (traces != null) {
+            Files.writeString(traces.resolve(model + "-" + device.name().replace(':', '-') + "-" + what + ".json"),
+                    trace.toChromeJson());
+        }
+    }
+
+    /** What plain ONNX Runtime makes of the inputs, and how far others may be from it: as {@code plx compare --device}. */
+    private record Expected(String who, Map<String, float[]> outputs) {
+        private static final double RELATIVE = 1e-3;
+        private static final double ABSOLUTE = 1e-4;
+
+        void check(Session session) {
+            RunReport.Device device = session.report().device();
+            if (device != null && !device.problem().isEmpty()) {
+                throw new DisagreementException(who + ": the CPU ran what was to run on the device: " + device.problem());
+            }
+            outputs.forEach((name, theirs) -> {
+                float[] ours = session.output(name).toFloatArray();
+                for (int i = 0; i < Math.max(ours.length, theirs.length); i++) {
+                    if (ours.length != theirs.length
+                            || !(Math.abs(ours[i] - theirs[i]) <= ABSOLUTE + RELATIVE * Math.abs(theirs[i]))) {
+                        throw new DisagreementException(who + ": output " + name + " is not plain ONNX Runtime's: "
+                                + (ours.length != theirs.length ? ours.length + " numbers, not " + theirs.length
+                                : "number " + i + " is " + ours[i] + ", not " + theirs[i]));
+                    }
+                }
+            });
+        }
+    }
+}
