@@ -1,6 +1,5 @@
 package dev.parallax.bench;
 
-import dev.parallax.DataflowPolicy;
 import dev.parallax.Engine;
 import dev.parallax.EngineOptions;
 import dev.parallax.Model;
@@ -20,12 +19,15 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Instant;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CompletableFuture;
 import java.util.function.Function;
+import java.util.stream.IntStream;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 
@@ -40,7 +42,7 @@ final class CoExecution implements Callable<Integer> {
     private static final int QUICK_ROUNDS = 5;
     private static final int WARM_UPS = 5;
     private static final int QUICK_WARM_UPS = 3;
-    private static final int STREAM_ROUNDS = 5;
+    private static final int STREAM_ROUNDS = 3;
     private static final int QUICK_STREAM_ROUNDS = 1;
     private static final int REQUESTS = 32;
     private static final List<Integer> DEPTHS = List.of(2, 3);
@@ -118,12 +120,7 @@ final class CoExecution implements Callable<Integer> {
         try {
             for (Path file : models) {
                 for (EmulatedDevice device : emulated) {
-                    CoExecutionResult result = measure(file, device, host.cores());
-                    results.add(result);
-                    UnitTimes units = result.units();
-                    if (device.replays() && !units.balanced() && units.deviceNs() > 0 && units.cpuNs() > 0) {
-                        results.add(measure(file, device.faster(units.deviceNs() / units.cpuNs()), host.cores()));
-                    }
+                    results.addAll(measure(file, device, host.cores()));
                 }
             }
         } catch (DisagreementException e) {
@@ -143,6 +140,10 @@ final class CoExecution implements Callable<Integer> {
 
     private int rounds() {
         return quick ? QUICK_ROUNDS : ROUNDS;
+    }
+
+    private int warmUps() {
+        return quick ? QUICK_WARM_UPS : WARM_UPS;
     }
 
     private void keep(List<CoExecutionResult> results, Host host, Versions versions, Instant start) throws IOException {
@@ -170,7 +171,8 @@ final class CoExecution implements Callable<Integer> {
         }
     }
 
-    private CoExecutionResult measure(Path file, EmulatedDevice device, int cores) throws IOException, InterruptedException {
+    private List<CoExecutionResult> measure(Path file, EmulatedDevice device, int cores)
+            throws IOException, InterruptedException {
         String name = LoadTime.name(file);
         System.err.println(name + " on " + device.name() + ", emulated ...");
         int threads = device.cpuThreads(cores);
@@ -180,83 +182,112 @@ final class CoExecution implements Callable<Integer> {
             PlanOptions.Builder cut = PlanOptions.builder().units(Units.BRANCHES).device(device.name()).offload(offload);
             inputs.forEach((input, tensor) -> cut.shape(input, tensor.shape()));
             Plan plan = model.plan(cut.build());
-            List<Session> sessions = new ArrayList<>();
-            try {
-                Session inTurn = model.session(SessionOptions.builder().plan(plan).policy(new InTurn()).build());
-                sessions.add(inTurn);
-                Session atOnce = model.session(SessionOptions.builder().plan(plan).policy(DataflowPolicy.INSTANCE).build());
-                sessions.add(atOnce);
-                plain.bind(inputs);
-                for (Session session : sessions) {
-                    inputs.forEach(session::bindInput);
+            plain.bind(inputs);
+            Subject subject = new Subject(name, device, threads, model, plan, inputs, plain,
+                    new Expected(name + " on " + device.name(), plain.outputs()));
+            boolean[] regions = new boolean[plan.units().size()];
+            plan.units().forEach(unit -> regions[unit.index()] = unit.region() >= 0);
+            UnitTimes cpu = alone(subject, new boolean[regions.length]);
+            UnitTimes there = alone(subject, regions);
+            List<CoExecutionResult> results = new ArrayList<>();
+            List<boolean[]> seen = new ArrayList<>();
+            for (Placement placement : Placement.values()) {
+                boolean[] onDevice = placement.choose(cpu, there);
+                if (seen.stream().noneMatch(other -> Arrays.equals(other, onDevice))) {
+                    seen.add(onDevice);
+                    results.add(measure(subject, placement, onDevice));
                 }
-                Expected expected = new Expected(name + " on " + device.name(), plain.outputs());
-                double[] plainNs = new double[rounds()];
-                double[] inTurnNs = new double[rounds()];
-                double[] dataflowNs = new double[rounds()];
-                double[] bothNs = new double[rounds()];
-                double[][] unitNs = new double[rounds()][];
-                for (int round = quick ? -QUICK_WARM_UPS : -WARM_UPS; round < rounds(); round++) {
-                    Thread.sleep(REST_MS);
-                    double theirs = plain.run();
-                    Thread.sleep(REST_MS);
-                    double serial = time(inTurn::run);
-                    Thread.sleep(REST_MS);
-                    double dataflow = time(atOnce::run);
-                    if (round < 0 || round == rounds() - 1) {
-                        sessions.forEach(expected::check);
-                    }
-                    if (round >= 0) {
-                        plainNs[round] = theirs;
-                        inTurnNs[round] = serial;
-                        dataflowNs[round] = dataflow;
-                        bothNs[round] = BothAtWork.of(atOnce.report().units());
-                        unitNs[round] = durations(inTurn.report(), plan.units().size());
-                    }
-                }
-                trace(name, device, "one", new Trace(plan, List.of(atOnce.report())));
-
-                Map<Integer, Session> deep = new TreeMap<>();
-                for (int depth : DEPTHS) {
-                    deep.put(depth, model.session(SessionOptions.builder().plan(plan).policy(DataflowPolicy.INSTANCE)
-                            .depth(depth).build()));
-                    sessions.add(deep.get(depth));
-                }
-                int streamRounds = quick ? QUICK_STREAM_ROUNDS : STREAM_ROUNDS;
-                double[] streamInTurn = new double[streamRounds];
-                Map<Integer, double[]> streams = new TreeMap<>();
-                for (int round = -1; round <= streamRounds; round++) {
-                    boolean timed = round >= 0 && round < streamRounds;
-                    double serial = time(() -> {
-                        for (int i = 0; i < REQUESTS; i++) {
-                            inTurn.run();
-                        }
-                    });
-                    if (timed) {
-                        streamInTurn[round] = serial;
-                    }
-                    for (int depth : DEPTHS) {
-                        // Outputs are looked at in the first and last rounds, which are not timed.
-                        double at = time(() -> stream(deep.get(depth), inputs, session -> {
-                            if (!timed) {
-                                expected.check(session);
-                            }
-                            return null;
-                        }));
-                        if (timed) {
-                            streams.computeIfAbsent(depth, _ -> new double[streamRounds])[round] = at;
-                        }
-                    }
-                }
-                if (traces != null) {
-                    trace(name, device, "stream", new Trace(plan, stream(deep.get(DEPTHS.getFirst()), inputs, Session::report)));
-                }
-                return new CoExecutionResult(name, device.name(), threads,
-                        (int) plan.units().stream().filter(unit -> unit.region() >= 0).count(), plainNs, inTurnNs, dataflowNs,
-                        bothNs, UnitTimes.of(plan, unitNs), REQUESTS, streamInTurn, streams);
-            } finally {
-                sessions.forEach(Session::close);
             }
+            return results;
+        }
+    }
+
+    /** What is measured; all but the model's name is closed by others. */
+    private record Subject(String name, EmulatedDevice device, int threads, Model model, Plan plan,
+            Map<String, Tensor> inputs, PlainSession plain, Expected expected) {
+        Session session(boolean[] onDevice, boolean inTurn, int depth) {
+            Session session = model.session(SessionOptions.builder().plan(plan).policy(new Placed(onDevice, inTurn))
+                    .depth(depth).build());
+            inputs.forEach(session::bindInput);
+            return session;
+        }
+    }
+
+    /** What each unit takes in turn, where it is told to be. */
+    private UnitTimes alone(Subject subject, boolean[] onDevice) {
+        List<RunReport> reports = new ArrayList<>();
+        try (Session session = subject.session(onDevice, true, 1)) {
+            for (int round = -warmUps(); round < QUICK_ROUNDS; round++) {
+                session.run();
+                if (round >= 0) {
+                    reports.add(session.report());
+                }
+            }
+            subject.expected.check(session);
+        }
+        return UnitTimes.of(subject.plan, onDevice, reports);
+    }
+
+    private CoExecutionResult measure(Subject subject, Placement placement, boolean[] onDevice)
+            throws IOException, InterruptedException {
+        int rounds = rounds();
+        double[] plainNs = new double[rounds];
+        double[] inTurnNs = new double[rounds];
+        double[] dataflowNs = new double[rounds];
+        double[] bothNs = new double[rounds];
+        List<RunReport> reports = new ArrayList<>();
+        Map<Integer, Session> deep = new TreeMap<>();
+        try (Session inTurn = subject.session(onDevice, true, 1); Session atOnce = subject.session(onDevice, false, 1)) {
+            for (int round = -warmUps(); round < rounds; round++) {
+                Thread.sleep(REST_MS);
+                double theirs = subject.plain.run();
+                Thread.sleep(REST_MS);
+                double serial = time(inTurn::run);
+                Thread.sleep(REST_MS);
+                double dataflow = time(atOnce::run);
+                if (round < 0 || round == rounds - 1) {
+                    subject.expected.check(inTurn);
+                    subject.expected.check(atOnce);
+                }
+                if (round >= 0) {
+                    plainNs[round] = theirs;
+                    inTurnNs[round] = serial;
+                    dataflowNs[round] = dataflow;
+                    bothNs[round] = BothAtWork.of(atOnce.report().units());
+                    reports.add(inTurn.report());
+                }
+            }
+            trace(subject, placement, "one", List.of(atOnce.report()));
+
+            int streamRounds = quick ? QUICK_STREAM_ROUNDS : STREAM_ROUNDS;
+            double[] streamInTurn = new double[streamRounds];
+            Map<Integer, double[]> streams = new TreeMap<>();
+            for (int depth : DEPTHS) {
+                deep.put(depth, subject.session(onDevice, false, depth));
+                streams.put(depth, new double[streamRounds]);
+            }
+            for (int round = -1; round < streamRounds; round++) {
+                double serial = time(() -> IntStream.range(0, REQUESTS).forEach(_ -> inTurn.run()));
+                for (int depth : DEPTHS) {
+                    double taken = time(() -> stream(deep.get(depth), subject.inputs, _ -> null));
+                    if (round >= 0) {
+                        streamInTurn[round] = serial;
+                        streams.get(depth)[round] = taken;
+                    }
+                }
+            }
+            for (int depth : DEPTHS) {
+                List<RunReport> requests = stream(deep.get(depth), subject.inputs, session -> {
+                    subject.expected.check(session);
+                    return session.report();
+                });
+                trace(subject, placement, "depth-" + depth, requests);
+            }
+            return new CoExecutionResult(subject.name, subject.device.name(), placement, subject.threads,
+                    (int) subject.plan.units().stream().filter(unit -> unit.region() >= 0).count(), plainNs, inTurnNs,
+                    dataflowNs, bothNs, UnitTimes.of(subject.plan, onDevice, reports), REQUESTS, streamInTurn, streams);
+        } finally {
+            deep.values().forEach(Session::close);
         }
     }
 
@@ -277,16 +308,11 @@ final class CoExecution implements Callable<Integer> {
         return results;
     }
 
-    private static double[] durations(RunReport report, int units) {
-        double[] nanos = new double[units];
-        report.units().forEach(run -> nanos[run.unit()] = run.durationNs());
-        return nanos;
-    }
-
-    private void trace(String model, EmulatedDevice device, String what, Trace trace) throws IOException {
+    private void trace(Subject subject, Placement placement, String what, List<RunReport> reports) throws IOException {
         if (traces != null) {
-            Files.writeString(traces.resolve(model + "-" + device.name().replace(':', '-') + "-" + what + ".json"),
-                    trace.toChromeJson());
+            Files.writeString(traces.resolve(subject.name + "-" + subject.device.name().replace(':', '-') + "-"
+                    + placement.name().toLowerCase(Locale.ROOT) + "-" + what + ".json"),
+                    new Trace(subject.plan, reports).toChromeJson());
         }
     }
 

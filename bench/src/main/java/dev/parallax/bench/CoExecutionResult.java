@@ -11,8 +11,9 @@ import java.util.Map;
  *
  * @param model its name
  * @param device the device's
+ * @param placement which of its regions the device runs
  * @param cpuThreads the CPU's beside it
- * @param regions parts that the device runs
+ * @param regions how many could be the device's
  * @param plain each round's run of plain ONNX Runtime on all cores
  * @param inTurn each round's run with device and CPU in turn, in pairs with the others
  * @param dataflow each round's run with both at once
@@ -22,8 +23,8 @@ import java.util.Map;
  * @param streamInTurn each round's stream, one request after the other, in turn
  * @param streams each round's stream with so many requests in progress, by that number
  */
-record CoExecutionResult(String model, String device, int cpuThreads, int regions, double[] plain, double[] inTurn,
-        double[] dataflow, double[] both, UnitTimes units, int requests, double[] streamInTurn,
+record CoExecutionResult(String model, String device, Placement placement, int cpuThreads, int regions, double[] plain,
+        double[] inTurn, double[] dataflow, double[] both, UnitTimes units, int requests, double[] streamInTurn,
         Map<Integer, double[]> streams) {
     /** A run may take so many times the least that the units' times allow. */
     static final double OVER_BOUND = 1.10;
@@ -59,7 +60,7 @@ record CoExecutionResult(String model, String device, int cpuThreads, int region
 
     List<String> misses() {
         List<String> misses = new ArrayList<>();
-        String who = "MISSED: " + model + " on " + device + ", emulated, ";
+        String who = "MISSED: " + model + " on " + device + ", emulated, placed " + placement.title + ", ";
         if (!(overBound() <= OVER_BOUND)) {
             misses.add(who + number("takes %.2f times", overBound()) + number(" the least possible; at most %.2f", OVER_BOUND));
         }
@@ -80,11 +81,11 @@ record CoExecutionResult(String model, String device, int cpuThreads, int region
     }
 
     static String singleTable(List<CoExecutionResult> results) {
-        MarkdownTable table = new MarkdownTable("one request, emulated", "device", "regions", "plain ORT, ms",
+        MarkdownTable table = new MarkdownTable("one request, emulated", "device", "placed", "regions there", "plain ORT, ms",
                 "device busy, ms", "CPU busy, ms", "in turn, ms", "at once, ms", "saved", "most possible",
                 "of the bound", "both at work, ms");
         for (CoExecutionResult r : results) {
-            table.row(r.model, r.device, r.regions, ms(Statistics.median(r.plain)), ms(r.units.deviceNs()),
+            table.row(r.model, r.device, r.placement.title, r.units.deviceUnits() + " of " + r.regions, ms(Statistics.median(r.plain)), ms(r.units.deviceNs()),
                     ms(r.units.cpuNs()), ms(Statistics.median(r.inTurn)), ms(Statistics.median(r.dataflow)),
                     percent(r.reduction()), percent(r.mostReduction()),
                     number("%.2f", r.overBound()) + (r.overBound() <= OVER_BOUND ? "" : " (!)"),
@@ -94,13 +95,14 @@ record CoExecutionResult(String model, String device, int cpuThreads, int region
     }
 
     static String streamTable(List<CoExecutionResult> results) {
-        List<String> headers = new ArrayList<>(List.of("a stream, emulated", "device", "in turn, ms a request"));
+        List<String> headers = new ArrayList<>(List.of("a stream, emulated", "device", "placed", "in turn, ms a request"));
         List<Integer> depths = List.copyOf(results.getFirst().streams.keySet());
         depths.forEach(depth -> headers.addAll(List.of("depth " + depth + ", ms", "times")));
         headers.addAll(List.of("most possible", "balanced"));
         MarkdownTable table = new MarkdownTable(headers.toArray(String[]::new));
         for (CoExecutionResult r : results) {
-            List<Object> cells = new ArrayList<>(List.of(r.model, r.device, ms(Statistics.median(r.streamInTurn) / r.requests)));
+            List<Object> cells = new ArrayList<>(List.of(r.model, r.device, r.placement.title,
+                    ms(Statistics.median(r.streamInTurn) / r.requests)));
             for (int depth : depths) {
                 cells.add(ms(Statistics.median(r.streams.get(depth)) / r.requests));
                 cells.add(number("%.2f", r.gain(depth)));
@@ -119,6 +121,7 @@ record CoExecutionResult(String model, String device, int cpuThreads, int region
         map.put("model", model);
         map.put("device", device);
         map.put("emulated", true);
+        map.put("placement", placement.name().toLowerCase(Locale.ROOT));
         map.put("cpu_threads", cpuThreads);
         map.put("regions", regions);
         map.put("plain_ns", plain);

@@ -9,7 +9,6 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.SymbolLookup;
 import java.lang.foreign.ValueLayout;
 import java.nio.file.Path;
-import java.util.Locale;
 
 /**
  * A device of bench/native, by its name: {@code emulated}, {@code replay:PROFILE} or {@code replay:PROFILE@SPEED}.
@@ -56,12 +55,5 @@ record EmulatedDevice(String name) {
     /** What is left to the CPU: a device that computes keeps a core to itself. */
     int cpuThreads(int cores) {
         return replays() ? cores : Math.max(1, cores - 1);
-    }
-
-    /** The same device, so many times as fast. */
-    EmulatedDevice faster(double times) {
-        int at = name.indexOf('@');
-        double speed = at < 0 ? times : times * Double.parseDouble(name.substring(at + 1));
-        return of((at < 0 ? name : name.substring(0, at)) + "@" + String.format(Locale.ROOT, "%.4g", speed));
     }
 }
