@@ -16,7 +16,7 @@ namespace {
 using device::PartSession;
 using Clock = std::chrono::steady_clock;
 
-bool takes(const graph::Node& node) {
+bool is_dense(const graph::Node& node) {
   static const std::set<std::string_view> standard = {
       "Conv", "ConvTranspose", "MatMul", "Gemm",
       "Abs", "Add", "Ceil", "Celu", "Clip", "Cos", "Div", "Elu", "Erf", "Exp", "Floor", "Gelu", "HardSigmoid", "HardSwish",
@@ -33,17 +33,7 @@ class Emulated final : public Base {
   Emulated() : Base("emulated", "emulated: one core with ONNX Runtime's kernels", false) {}
 
   std::string refuses(const graph::Graph& graph, const graph::Shapes& shapes, graph::NodeId node) const override {
-    const graph::Node& n = graph.nodes[static_cast<size_t>(node)];
-    if (!takes(n)) return n.op_type + " is no convolution, matrix product or element-wise operator";
-    for (const auto* list : {&n.inputs, &n.outputs}) {
-      for (const graph::ValueId value : *list) {
-        if (value == graph::kNone || graph.values[static_cast<size_t>(value)].initializer != graph::kNone) continue;
-        const auto& shape = shapes[static_cast<size_t>(value)];
-        if (!shape || !graph::tensor_bytes(shape->element, shape->dims)) return "a tensor of it has no fixed size";
-        if (list == &n.outputs && shape->element != graph::ElementType::kFloat32) return "it makes no float32 numbers";
-      }
-    }
-    return "";
+    return why_not_dense(graph, shapes, node);
   }
   Result<std::unique_ptr<device::Program>> prepare(const device::Part& part) override;
 
@@ -117,6 +107,20 @@ Result<std::unique_ptr<device::Program>> Emulated::prepare(const device::Part& p
 }
 
 }  // namespace
+
+std::string why_not_dense(const graph::Graph& graph, const graph::Shapes& shapes, graph::NodeId node) {
+  const graph::Node& n = graph.nodes[static_cast<size_t>(node)];
+  if (!is_dense(n)) return n.op_type + " is no convolution, matrix product or element-wise operator";
+  for (const auto* list : {&n.inputs, &n.outputs}) {
+    for (const graph::ValueId value : *list) {
+      if (value == graph::kNone || graph.values[static_cast<size_t>(value)].initializer != graph::kNone) continue;
+      const auto& shape = shapes[static_cast<size_t>(value)];
+      if (!shape || !graph::tensor_bytes(shape->element, shape->dims)) return "a tensor of it has no fixed size";
+      if (list == &n.outputs && shape->element != graph::ElementType::kFloat32) return "it makes no float32 numbers";
+    }
+  }
+  return "";
+}
 
 std::shared_ptr<device::Device> make_emulated() { return std::make_shared<Emulated>(); }
 

@@ -5,8 +5,9 @@
 //
 // "replay:NAME" does not compute, so that it takes no core from the CPU beside it. What a part makes of its inputs is
 // computed once, when it is first submitted; from then on that is delivered, after the time that the profile NAME of
-// bench/profiles.json predicts. It is for runs on the same inputs, then: other ones get the first ones' outputs.
-// "replay:NAME@2" is a device twice as fast in everything.
+// bench/profiles.json predicts. It is for runs on the same inputs, then: other ones get the first ones' outputs. It takes
+// what the OpenCL device takes, "replay:NAME/dense" only what "emulated" takes. "replay:NAME@2" and "replay:NAME/dense@2" are
+// devices twice as fast in everything.
 //
 // Both do one submission after the other, in order. They find ONNX Runtime where an engine has opened it.
 #pragma once
@@ -24,6 +25,9 @@ namespace plx::emulation {
 
 // From being asked to starting to work.
 inline constexpr std::chrono::microseconds kDispatch{200};
+
+// Why a node is no convolution, matrix product or element-wise operator of float32 numbers and fixed sizes; empty if it is.
+std::string why_not_dense(const graph::Graph& graph, const graph::Shapes& shapes, graph::NodeId node);
 
 std::shared_ptr<device::Device> make_emulated();
 
@@ -46,8 +50,8 @@ Result<std::vector<std::string>> read_profiles(const std::string& file);
 // of computing and of reading and writing. A multiply-add is two operations.
 std::chrono::nanoseconds predicted(const Speeds& speeds, const device::Part& part);
 
-// speed: of the device in multiples of the profile's.
-std::shared_ptr<device::Device> make_replay(const Speeds& speeds, double speed);
+// speed: of the device in multiples of the profile's. dense: it takes nothing else.
+std::shared_ptr<device::Device> make_replay(const Speeds& speeds, double speed, bool dense = false);
 
 // By name, as above. kNotFound for a name that is none.
 Result<std::shared_ptr<device::Device>> make(const std::string& name, const std::string& profiles_file);

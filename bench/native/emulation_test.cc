@@ -110,17 +110,19 @@ TEST(Emulation, EmulatedMakesWhatOnnxRuntimeMakes) {
   EXPECT_GE(taken, 15u);
 }
 
-TEST(Emulation, EmulatedTakesConvolutionsProductsAndElementWiseOperatorsOnly) {
+TEST(Emulation, DenseDevicesTakeConvolutionsProductsAndElementWiseOperatorsOnly) {
   const Whole model(attention());
-  const auto device = make_emulated();
-  std::set<std::string> taken;
-  std::set<std::string> refused;
-  for (const graph::NodeId node : model.nodes) {
-    const bool takes = device->refuses(model.graph, model.shapes, node).empty();
-    (takes ? taken : refused).insert(model.graph.nodes[static_cast<size_t>(node)].op_type);
+  for (const auto& device : {make_emulated(), make_replay(slow(), 1, true)}) {
+    std::set<std::string> taken;
+    std::set<std::string> refused;
+    for (const graph::NodeId node : model.nodes) {
+      const bool takes = device->refuses(model.graph, model.shapes, node).empty();
+      (takes ? taken : refused).insert(model.graph.nodes[static_cast<size_t>(node)].op_type);
+    }
+    EXPECT_EQ(taken, (std::set<std::string>{"Add", "MatMul", "Mul"}));
+    EXPECT_EQ(refused, (std::set<std::string>{"Concat", "Reshape", "Shape", "Slice", "Softmax", "Transpose"}));
   }
-  EXPECT_EQ(taken, (std::set<std::string>{"Add", "MatMul", "Mul"}));
-  EXPECT_EQ(refused, (std::set<std::string>{"Concat", "Reshape", "Shape", "Slice", "Softmax", "Transpose"}));
+  EXPECT_EQ(make_replay(slow(), 1)->refuses(model.graph, model.shapes, model.nodes.back()), "");
 }
 
 // ---- time ----
@@ -236,15 +238,16 @@ TEST(Emulation, SaysWhatIsWrongWithProfilesAndNames) {
   ASSERT_FALSE(missing);
   EXPECT_EQ(missing.error().code, Code::kIo);
   EXPECT_NE(missing.error().message.find("/nowhere/profiles.json"), std::string::npos);
-  for (const char* name : {"abacus", "replay:", "replay:abacus", "replay:pi5@", "replay:pi5@0", "replay:pi5@-1", "replay:pi5@inf", "replay:pi5@1x"}) {
+  for (const char* name : {"abacus", "replay:", "replay:abacus", "replay:pi5@", "replay:pi5@0", "replay:pi5@-1", "replay:pi5@inf", "replay:pi5@1x", "replay:pi5@2/dense", "replay:/dense"}) {
     EXPECT_FALSE(make(name, kProfiles)) << name;
   }
 }
 
 TEST(Emulation, DevicesAreThereByNameAndPartsOfModelsRunOnThem) {
   EXPECT_EQ(plx_emulate("replay:rk3588@1000"), nullptr);
+  EXPECT_EQ(plx_emulate("replay:rk3588/dense@0.5"), nullptr);
   EXPECT_NE(std::string(plx_emulate("replay:abacus")).find("abacus"), std::string::npos);
-  for (const std::string name : {"emulated", "replay:pi5", "replay:rk3588", "replay:jetson", "replay:rk3588@1000"}) {
+  for (const std::string name : {"emulated", "replay:pi5", "replay:rk3588", "replay:jetson", "replay:pi5/dense", "replay:rk3588@1000"}) {
     Loaded loaded(convolutions());
     const Tensors inputs = {noise({1, 8, 16, 16}, 1)};
     const Tensors expected = Plain(runtime(), loaded.bytes()).run(inputs);

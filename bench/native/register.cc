@@ -1,5 +1,5 @@
-// What makes the core a core with emulated devices: they are there from when the library is loaded, by the names "emulated"
-// and "replay:" with each profile's. Others, as "replay:rk3588@0.5", are made by plx_emulate.
+// What makes the core a core with emulated devices: they are there from when the library is loaded, by the names "emulated",
+// "replay:NAME" and "replay:NAME/dense" of each profile. Those of another speed are made by plx_emulate.
 #include <cstdio>
 #include <cstdlib>
 #include <map>
@@ -34,7 +34,10 @@ Status bring(const std::string& name) {
   Status status = bring("emulated");
   auto profiles = read_profiles(profiles_file());
   if (!profiles) status = profiles.error();
-  for (size_t i = 0; status && i < profiles->size(); ++i) status = bring("replay:" + (*profiles)[i]);
+  for (size_t i = 0; status && i < profiles->size(); ++i) {
+    status = bring("replay:" + (*profiles)[i]);
+    if (status) status = bring("replay:" + (*profiles)[i] + "/dense");
+  }
   if (!status) std::fprintf(stderr, "parallax: there are no replay devices: %s\n", status.error().message.c_str());
   return true;
 }();

@@ -32,18 +32,18 @@ double operations_per_second(const Speeds& speeds, const graph::Node& node) {
   return products.contains(node.op_type) ? speeds.product : speeds.elementwise;
 }
 
-// It takes what the OpenCL device takes.
 class Replay final : public Base {
  public:
-  Replay(Speeds used, double times)
-      : Base("replay", "emulated: replay of " + used.name, used.shares_memory), speeds(std::move(used)), speed(times) {}
+  Replay(Speeds used, double times, bool only_dense)
+      : Base("replay", "emulated: replay of " + used.name, used.shares_memory), speeds(std::move(used)), speed(times), dense(only_dense) {}
   std::string refuses(const graph::Graph& graph, const graph::Shapes& shapes, graph::NodeId node) const override {
-    return device::why_not(graph, shapes, node);
+    return dense ? why_not_dense(graph, shapes, node) : device::why_not(graph, shapes, node);
   }
   Result<std::unique_ptr<device::Program>> prepare(const device::Part& part) override;
 
   const Speeds speeds;
   const double speed;
+  const bool dense;
   Clock::time_point busy_until;  // of the worker's thread
 };
 
@@ -131,8 +131,8 @@ std::chrono::nanoseconds predicted(const Speeds& speeds, const device::Part& par
   return std::chrono::nanoseconds(static_cast<int64_t>(seconds * 1e9));
 }
 
-std::shared_ptr<device::Device> make_replay(const Speeds& speeds, double speed) {
-  return std::make_shared<Replay>(speeds, speed);
+std::shared_ptr<device::Device> make_replay(const Speeds& speeds, double speed, bool dense) {
+  return std::make_shared<Replay>(speeds, speed, dense);
 }
 
 }  // namespace plx::emulation

@@ -15,6 +15,7 @@ using partition::JsonAt;
 using partition::JsonError;
 constexpr size_t kMostBytes = 1 << 20;
 constexpr std::string_view kReplay = "replay:";
+constexpr std::string_view kDense = "/dense";
 
 // What `read` makes of the file's profiles; complaints name the file.
 Status read_file(const std::string& file, const std::function<void(const JsonAt& profiles)>& read) {
@@ -74,18 +75,21 @@ Result<std::shared_ptr<device::Device>> make(const std::string& name, const std:
   if (!name.starts_with(kReplay)) {
     return fail(Code::kNotFound, "'", name, "' is no emulated device: 'emulated' is, 'replay:rk3588', or 'replay:rk3588@2', twice as fast");
   }
-  const size_t at = name.find('@');
+  std::string profile = name.substr(kReplay.size());
   double speed = 1;
-  if (at != std::string::npos) {
-    const char* end = name.data() + name.size();
-    const auto [rest, error] = std::from_chars(name.data() + at + 1, end, speed);
+  if (const size_t at = profile.find('@'); at != std::string::npos) {
+    const char* end = profile.data() + profile.size();
+    const auto [rest, error] = std::from_chars(profile.data() + at + 1, end, speed);
     if (error != std::errc() || rest != end || !std::isfinite(speed) || !(speed > 0)) {
       return fail(Code::kNotFound, "'", name, "' is no emulated device: after '@' comes a speed above 0 in multiples of the profile's");
     }
+    profile.resize(at);
   }
-  auto speeds = read_speeds(profiles_file, name.substr(kReplay.size(), at == std::string::npos ? at : at - kReplay.size()));
+  const bool dense = profile.ends_with(kDense);
+  if (dense) profile.resize(profile.size() - kDense.size());
+  auto speeds = read_speeds(profiles_file, profile);
   if (!speeds) return speeds.error();
-  return make_replay(*speeds, speed);
+  return make_replay(*speeds, speed, dense);
 }
 
 }  // namespace plx::emulation

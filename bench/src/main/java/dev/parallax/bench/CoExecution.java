@@ -54,10 +54,13 @@ final class CoExecution implements Callable<Integer> {
     private static final List<String> MODELS = List.of("yolov8n", "distilbert", "clip-text", "whisper-tiny-encoder",
             "whisper-tiny-decoder", "swinv2-tiny");
 
-    @Option(names = "--device", paramLabel = "NAME", defaultValue = "emulated,replay:rk3588", split = ",",
-            description = "emulated, or replay:PROFILE of bench/profiles.json, or replay:PROFILE@SPEED, so many times as"
-                    + " fast; repeatable; by default ${DEFAULT-VALUE}.")
-    private List<String> devices;
+    private static final List<String> DEVICES = List.of("emulated", "replay:rk3588", "replay:rk3588/dense");
+
+    @Option(names = "--device", paramLabel = "NAME",
+            description = "emulated; or replay:PROFILE of bench/profiles.json, which takes what OpenCL devices take; or"
+                    + " replay:PROFILE/dense, which takes what emulated takes; @SPEED after it makes it so many times as"
+                    + " fast. Repeatable; by default emulated, replay:rk3588 and replay:rk3588/dense.")
+    private List<String> devices = DEVICES;
 
     @Option(names = "--offload", paramLabel = "WHICH", defaultValue = "all",
             description = "Which regions the device runs, all or auto; by default ${DEFAULT-VALUE}.")
@@ -70,8 +73,8 @@ final class CoExecution implements Callable<Integer> {
     @Option(names = "--only", paramLabel = "NAME", description = "This model only; repeatable. By default the paper's.")
     private List<String> only = MODELS;
 
-    @Option(names = "--trace", paramLabel = "DIR", description = "Keep the last run at once and the last stream of two"
-            + " requests in progress there, for each model and device, for ui.perfetto.dev.")
+    @Option(names = "--trace", paramLabel = "DIR", description = "Keep the last run at once and the last stream of"
+            + " each depth there, for each model, device and placement, for ui.perfetto.dev.")
     private Path traces;
 
     @Option(names = "--quick", description = QUICK_ROUNDS + " rounds in place of " + ROUNDS + "; nothing goes to"
@@ -147,7 +150,7 @@ final class CoExecution implements Callable<Integer> {
     }
 
     private void keep(List<CoExecutionResult> results, Host host, Versions versions, Instant start) throws IOException {
-        boolean usual = !quick && only.equals(MODELS) && devices.equals(List.of("emulated", "replay:rk3588"))
+        boolean usual = !quick && only.equals(MODELS) && devices.equals(DEVICES)
                 && offload == Offload.ALL;
         Path target = json != null ? json
                 : usual ? root.resolve("bench/results/coexecution-" + host.machineClass() + ".json") : null;
@@ -310,7 +313,7 @@ final class CoExecution implements Callable<Integer> {
 
     private void trace(Subject subject, Placement placement, String what, List<RunReport> reports) throws IOException {
         if (traces != null) {
-            Files.writeString(traces.resolve(subject.name + "-" + subject.device.name().replace(':', '-') + "-"
+            Files.writeString(traces.resolve(subject.name + "-" + subject.device.name().replaceAll("[^A-Za-z0-9.]", "-") + "-"
                     + placement.name().toLowerCase(Locale.ROOT) + "-" + what + ".json"),
                     new Trace(subject.plan, reports).toChromeJson());
         }

@@ -11,7 +11,8 @@ import java.lang.foreign.ValueLayout;
 import java.nio.file.Path;
 
 /**
- * A device of bench/native, by its name: {@code emulated}, {@code replay:PROFILE} or {@code replay:PROFILE@SPEED}.
+ * A device of bench/native, by its name: {@code emulated}, or {@code replay:PROFILE}, with
+ * {@code /dense} and {@code @SPEED} after it or without.
  *
  * @param name what plans know it by
  */
