@@ -132,7 +132,6 @@ record CoExecutionResult(String model, String device, Placement placement, int c
         map.put("unit_on_device", units.onDevice());
         map.put("device_busy_ns", units.deviceNs());
         map.put("cpu_busy_ns", units.cpuNs());
-        map.put("critical_path_ns", units.criticalPathNs());
         map.put("bound_ns", units.boundNs());
         map.put("reduction", reduction());
         map.put("of_bound", overBound());

@@ -2,7 +2,10 @@ package dev.parallax.bench;
 
 import dev.parallax.Plan;
 import dev.parallax.RunReport;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.BitSet;
+import java.util.Comparator;
 import java.util.List;
 import java.util.stream.IntStream;
 
@@ -53,27 +56,47 @@ record UnitTimes(double[] nanos, double[] workNs, boolean[] onDevice, List<List<
         return IntStream.range(0, nanos.length).filter(u -> !onDevice[u]).mapToDouble(u -> workNs[u]).sum();
     }
 
-    /** The longest way through the units. */
-    double criticalPathNs() {
-        double[] end = new double[nanos.length];
-        double last = 0;
-        for (int u = 0; u < end.length; u++) {
-            double start = 0;
-            for (int before : predecessors.get(u)) {
-                start = Math.max(start, end[before]);
-            }
-            end[u] = start + nanos[u];
-            last = Math.max(last, end[u]);
-        }
-        return last;
-    }
-
-    /** No run takes less, whatever the schedule. */
+    /**
+     * No run takes less, whatever the schedule: a unit starts no sooner than those it depends on can have ended, all of them
+     * on either side one after the other. At least the longest way through the units, and the time of the busier side.
+     */
     double boundNs() {
-        return Math.max(criticalPathNs(), streamBoundNs());
+        double[] start = new double[nanos.length];
+        List<BitSet> before = new ArrayList<>();
+        for (int u = 0; u < start.length; u++) {
+            BitSet ancestors = new BitSet();
+            for (int p : predecessors.get(u)) {
+                ancestors.or(before.get(p));
+                ancestors.set(p);
+            }
+            before.add(ancestors);
+            start[u] = ended(ancestors, start);
+        }
+        BitSet all = new BitSet();
+        all.set(0, start.length);
+        return ended(all, start);
     }
 
-    /** Nor does a request of many take less, whatever runs beside it. */
+    /** When all these can have ended, given when each can start. */
+    private double ended(BitSet units, double[] start) {
+        double end = units.stream().mapToDouble(u -> start[u] + nanos[u]).max().orElse(0);
+        for (boolean side : new boolean[] {false, true}) {
+            double work = 0;
+            // The last of these to start work, the last two and so on: none before the first of them.
+            for (int u : units.stream().filter(u -> onDevice[u] == side).boxed()
+                    .sorted(Comparator.comparingDouble(u -> -workStart(u, start))).toList()) {
+                work += workNs[u];
+                end = Math.max(end, workStart(u, start) + work);
+            }
+        }
+        return end;
+    }
+
+    private double workStart(int unit, double[] start) {
+        return start[unit] + nanos[unit] - workNs[unit];
+    }
+
+    /** A request of many does not take less, whatever runs beside it. */
     double streamBoundNs() {
         return Math.max(deviceNs(), cpuNs());
     }

@@ -12,6 +12,7 @@ import dev.parallax.RunReport;
 import dev.parallax.Units;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import org.junit.jupiter.api.Test;
 
@@ -27,13 +28,32 @@ class UnitTimesTest {
         UnitTimes longDevice = diamond(100, 40);
         assertEquals(95, longDevice.deviceNs());
         assertEquals(70, longDevice.cpuNs());
-        assertEquals(130, longDevice.criticalPathNs());
-        assertEquals(130, longDevice.boundNs());
+        assertEquals(10 + 100 + 20, longDevice.boundNs());
         assertEquals(95, longDevice.streamBoundNs());
-        UnitTimes twoRight = new UnitTimes(new double[] {60, 60, 30}, new double[] {60, 60, 30},
-                new boolean[] {false, false, true}, List.of(List.of(), List.of(), List.of()));
-        assertEquals(60, twoRight.criticalPathNs());
-        assertEquals(120, twoRight.boundNs());
+        assertEquals(10 + 140 + 20, diamond(100, 140).boundNs());
+        assertEquals(120, times(List.of(List.of(), List.of(), List.of()), 60, 60, -30).boundNs());
+        assertEquals(0, times(List.of()).boundNs());
+    }
+
+    @Test
+    void whatOneSideDoesBetweenTwoUnitsIsDoneInTurn() {
+        // Two of the CPU's between device units, twice: neither the longest way, 180, nor either side's sum sees that.
+        assertEquals(30 + 100 + 30 + 100 + 30, times(List.of(List.of(), List.of(0), List.of(0), List.of(1, 2), List.of(3),
+                List.of(3), List.of(4, 5)), -30, 50, 50, -30, 50, 50, -30).boundNs());
+        // Two of the device's that take 20 to begin, both at once.
+        UnitTimes late = new UnitTimes(new double[] {5, 50, 50, 5}, new double[] {5, 30, 30, 5},
+                new boolean[] {false, true, true, false}, List.of(List.of(), List.of(0), List.of(0), List.of(1, 2)));
+        assertEquals(5 + 20 + 60 + 5, late.boundNs());
+    }
+
+    /** Those of the device are below 0. */
+    private static UnitTimes times(List<List<Integer>> predecessors, double... nanos) {
+        double[] times = Arrays.stream(nanos).map(Math::abs).toArray();
+        boolean[] onDevice = new boolean[nanos.length];
+        for (int u = 0; u < nanos.length; u++) {
+            onDevice[u] = nanos[u] < 0;
+        }
+        return new UnitTimes(times, times, onDevice, predecessors);
     }
 
     @Test
