@@ -30,7 +30,7 @@ bool is_dense(const graph::Node& node) {
 
 class Emulated final : public Base {
  public:
-  Emulated() : Base("emulated", "emulated: one core with ONNX Runtime's kernels", false) {}
+  Emulated() : Base("emulated", "emulated: one core with ONNX Runtime's kernels", false), core_(last_core()) {}
 
   std::string refuses(const graph::Graph& graph, const graph::Shapes& shapes, graph::NodeId node) const override {
     return why_not_dense(graph, shapes, node);
@@ -41,13 +41,21 @@ class Emulated final : public Base {
   void settle() override {
     cpu_set_t set;
     CPU_ZERO(&set);
-    if (::sched_getaffinity(0, sizeof set, &set) != 0) return;
-    int last = CPU_SETSIZE - 1;
-    while (last > 0 && !CPU_ISSET(last, &set)) --last;
-    CPU_ZERO(&set);
-    CPU_SET(last, &set);
+    CPU_SET(core_, &set);
     ::sched_setaffinity(0, sizeof set, &set);  // of this thread; without the right to it, the kernel chooses
   }
+
+ private:
+  // That the calling thread may use; so far that is what the process may.
+  static int last_core() {
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    int last = CPU_SETSIZE - 1;
+    if (::sched_getaffinity(0, sizeof set, &set) != 0) return 0;
+    while (last > 0 && !CPU_ISSET(last, &set)) --last;
+    return last;
+  }
+  const int core_;
 };
 
 class EmulatedProgram final : public device::Program {

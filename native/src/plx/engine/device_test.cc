@@ -12,6 +12,7 @@
 #include "plx/engine/devices.h"
 #include "plx/schedule/models_testing.h"
 #include "plx/schedule/session_testing.h"
+#include "plx/schedule/steps.h"
 
 namespace plx::engine {
 namespace {
@@ -70,6 +71,46 @@ TEST_F(OnNull, RegionsRunThereAndTheRestOnTheCpu) {
       }
     }
   }
+}
+
+// A view of what a device makes waits for the device, and whoever comes behind it on the CPU waits, too.
+TEST_F(OnNull, ViewsOfItsResultsHoldUpNobodyButThoseWhoReadThem) {
+  Script script;
+  script.refused = {"Reshape", "Transpose", "Softmax", "Shape", "Slice", "Concat"};
+  const auto device = bring(script);
+  Loaded loaded(attention());
+  PlanRequest request = on(kName);
+  request.shapes = {{"x", {2, 24, 32}}};
+  const auto plan = must(loaded->make_plan(request));
+  const auto compiled = must(schedule::CompiledPlan::make(plan->subject, plan->plan, plan->device, plan->shapes));
+  // The device's first of all that can come next, so that its three products stand one behind the other.
+  schedule::Schedule order;
+  std::vector<bool> placed(plan->plan->units.size(), false);
+  while (order.entries.size() < placed.size()) {
+    std::optional<size_t> next;
+    for (size_t unit = 0; unit < placed.size(); ++unit) {
+      const partition::Unit& u = plan->plan->units[unit];
+      const bool ready = !placed[unit] && std::all_of(u.predecessors.begin(), u.predecessors.end(),
+                                                      [&](int p) { return placed[static_cast<size_t>(p)]; });
+      if (ready && (!next || (u.region >= 0 && plan->plan->units[*next].region < 0))) next = unit;
+    }
+    ASSERT_TRUE(next);
+    placed[*next] = true;
+    order.entries.push_back({static_cast<uint32_t>(*next), plan->plan->units[*next].region >= 0 ? 1u : 0u, 1, 0});
+  }
+  const schedule::Steps steps = must(schedule::make_steps(*compiled, order, 1));
+  int of_device = 0;
+  for (size_t i = 0; i < steps.list.size(); ++i) {
+    const std::vector<int>& before = steps.tasks[i].predecessors;
+    if (!steps.list[i].alias) continue;
+    const bool waits = std::any_of(before.begin(), before.end(), [&](int p) { return steps.tasks[static_cast<size_t>(p)].device; });
+    if (!waits) continue;
+    ++of_device;
+    ASSERT_LT(i + 1, steps.list.size());
+    const std::vector<int>& next = steps.tasks[i + 1].predecessors;
+    EXPECT_TRUE(std::find(next.begin(), next.end(), static_cast<int>(i)) != next.end()) << "step " << i;
+  }
+  EXPECT_GE(of_device, 3) << "of what the three products make";
 }
 
 TEST_F(OnNull, WhatFailsIsRunByTheCpuWithTheSameResult) {

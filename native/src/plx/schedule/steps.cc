@@ -1,13 +1,15 @@
 #include "plx/schedule/steps.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace plx::schedule {
 
 namespace {
 
-// Units in the schedule's order, and each alias as soon as what it views and what it is told is there.
-Status put_in_order(const CompiledPlan& plan, const Schedule& schedule, int workers, Steps& steps) {
+// Units in the schedule's order, and each alias as soon as what it views and what it is told is there. Where a device makes
+// that, before the first that reads it: the CPU waits there, and does before what it can.
+void put_in_order(const CompiledPlan& plan, const Schedule& schedule, int workers, Steps& steps) {
   const graph::Graph& graph = *plan.subject().graph;
   steps.slot_of.assign(graph.values.size(), -1);
   std::vector<bool> made(plan.slots().size(), false);
@@ -16,39 +18,44 @@ Status put_in_order(const CompiledPlan& plan, const Schedule& schedule, int work
     steps.slot_of[slot.value] = static_cast<int>(i);
     made[i] = slot.unit < 0 && slot.root == static_cast<int>(i);
   }
-  std::vector<bool> placed(plan.aliases().size(), false);
-  const auto place_aliases = [&] {
-    for (size_t i = 0; i < plan.aliases().size(); ++i) {  // topological, so one pass is enough
-      if (placed[i]) continue;
-      const CompiledPlan::Alias& alias = plan.aliases()[i];
-      bool ready = true;
-      for (const graph::ValueId id : graph.nodes[alias.node].inputs) {
-        if (id == graph::kNone || graph.values[id].initializer != graph::kNone) continue;
-        ready = ready && steps.slot_of[id] >= 0 && made[steps.slot_of[id]];
-      }
-      if (!ready) continue;
-      steps.list.push_back({.alias = true, .index = static_cast<int>(i)});
-      made[alias.output] = true;
-      placed[i] = true;
+  std::vector<int> alias_of(plan.slots().size(), -1);  // that makes a slot and is not placed yet
+  for (size_t i = 0; i < plan.aliases().size(); ++i) alias_of[plan.aliases()[i].output] = static_cast<int>(i);
+  const auto each_input = [&](int alias, const auto& visit) {
+    for (const graph::ValueId id : graph.nodes[plan.aliases()[alias].node].inputs) {
+      if (id != graph::kNone && steps.slot_of[id] >= 0) visit(steps.slot_of[id]);
     }
   };
-  place_aliases();
+  const auto place = [&](int slot, const auto& self) -> void {
+    made[slot] = true;
+    const int alias = std::exchange(alias_of[slot], -1);
+    if (alias < 0) return;
+    each_input(alias, [&](int input) { self(input, self); });
+    steps.list.push_back({.alias = true, .index = alias});
+  };
+  const auto place_ready = [&] {
+    for (size_t i = 0; i < plan.aliases().size(); ++i) {  // topological, so one pass is enough
+      bool ready = true;
+      each_input(static_cast<int>(i), [&](int input) { ready = ready && made[input]; });
+      if (ready) place(plan.aliases()[i].output, place);
+    }
+  };
+  place_ready();
   for (const ScheduleEntry& entry : schedule.entries) {
     const bool narrow = entry.threads == 1 || workers == 1;
     const int unit = static_cast<int>(entry.unit);
+    for (const int input : plan.units()[unit].inputs) place(input, place);
     steps.list.push_back({.index = unit, .width = narrow ? Width::kNarrow : Width::kWide});
-    for (const int output : plan.units()[unit].outputs) made[output] = true;
-    place_aliases();
+    for (const int output : plan.units()[unit].outputs) made[output] = entry.device == 0;
+    place_ready();
   }
-  if (std::find(placed.begin(), placed.end(), false) == placed.end()) return {};
-  return fail(Code::kInternal, "an alias of the plan is never ready");
+  for (const CompiledPlan::Alias& alias : plan.aliases()) place(alias.output, place);
 }
 
 }  // namespace
 
 Result<Steps> make_steps(const CompiledPlan& plan, const Schedule& schedule, int workers) {
   Steps steps;
-  if (auto s = put_in_order(plan, schedule, workers, steps); !s) return s.error();
+  put_in_order(plan, schedule, workers, steps);
   const std::vector<CompiledPlan::Slot>& slots = plan.slots();
   const size_t count = steps.list.size();
   steps.first.assign(slots.size(), 0);
@@ -64,6 +71,7 @@ Result<Steps> make_steps(const CompiledPlan& plan, const Schedule& schedule, int
   steps.tasks.resize(count);
   steps.uses.resize(count);
   std::vector<int> maker(slots.size(), -1);  // the step that makes a slot
+  bool early = false;
   auto entry = schedule.entries.begin();
   for (size_t i = 0; i < count; ++i) {
     const Steps::Step& step = steps.list[i];
@@ -77,6 +85,7 @@ Result<Steps> make_steps(const CompiledPlan& plan, const Schedule& schedule, int
     };
     const auto read = [&](int slot) {
       touch(slot);
+      early = early || (slots[slot].unit >= 0 && maker[slot] < 0);
       if (maker[slot] >= 0) task.predecessors.push_back(maker[slot]);
     };
     if (step.alias) {
@@ -108,6 +117,7 @@ Result<Steps> make_steps(const CompiledPlan& plan, const Schedule& schedule, int
     }
     for (const int root : use.roots) ++steps.use_count[root];
   }
+  if (early) return fail(Code::kInternal, "a step of the plan comes before what it reads is made");
   return steps;
 }
 

@@ -1,4 +1,4 @@
-// A schedule's steps: its units in order, and between them the plan's aliases, each as soon as it can be.
+// A schedule's steps: its units in order, and between them the plan's aliases.
 #pragma once
 
 #include <vector>

@@ -180,7 +180,8 @@ final class CoExecution implements Callable<Integer> {
         System.err.println(name + " on " + device.name() + ", emulated ...");
         int threads = device.cpuThreads(cores);
         try (Engine engine = Engine.create(EngineOptions.builder().threads(threads).build()); Model model = engine.load(file);
-                PlainSession plain = new PlainSession(file, cores)) {
+                PlainSession plain = new PlainSession(file, cores);
+                EmulatedDevice.Cores _ = device.keepOffItsCore()) {
             Map<String, Tensor> inputs = ModelInputs.of(model.inputs(), SIZES, SEED);
             PlanOptions.Builder cut = PlanOptions.builder().units(Units.BRANCHES).device(device.name()).offload(offload);
             inputs.forEach((input, tensor) -> cut.shape(input, tensor.shape()));

@@ -50,21 +50,19 @@ enum Placement {
             return chosen;
         }
     },
-    /** So that both have as much to do: those go to the CPU that lose least there, as long as it has less to do. */
+    /** So that both have as much to do all along: each unit, in order, to the side that has then done its share first. */
     BALANCED("for streams") {
         @Override
         boolean[] choose(UnitTimes cpu, UnitTimes device) {
-            boolean[] chosen = device.onDevice().clone();
-            double onCpu = device.cpuNs();
-            double onDevice = device.deviceNs();
-            for (int u : IntStream.range(0, chosen.length).filter(u -> chosen[u]).boxed()
-                    .sorted(Comparator.comparingDouble(u -> cpu.workNs()[u] / device.workNs()[u])).toList()) {
-                double cpuThen = onCpu + cpu.workNs()[u];
-                double deviceThen = onDevice - device.workNs()[u];
-                if (Math.max(cpuThen, deviceThen) < Math.max(onCpu, onDevice)) {
-                    chosen[u] = false;
-                    onCpu = cpuThen;
-                    onDevice = deviceThen;
+            boolean[] chosen = new boolean[cpu.nanos().length];
+            double onCpu = 0;
+            double onDevice = 0;
+            for (int u = 0; u < chosen.length; u++) {
+                chosen[u] = device.onDevice()[u] && onDevice + device.workNs()[u] < onCpu + cpu.workNs()[u];
+                if (chosen[u]) {
+                    onDevice += device.workNs()[u];
+                } else {
+                    onCpu += cpu.workNs()[u];
                 }
             }
             return chosen;

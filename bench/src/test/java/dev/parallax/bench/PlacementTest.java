@@ -42,7 +42,7 @@ class PlacementTest {
 
     @Test
     void forStreamsSidesGetAsMuchToDo() {
-        // 2 loses least on the CPU; then 30 there against 40 on the device, and another one would be too much.
+        // The CPU has done 10, so 1 goes to the device, until 20; 2 to the CPU, until 30 and not 40; 3 to the device.
         assertArrayEquals(new boolean[] {false, true, false, true},
                 Placement.BALANCED.choose(cpu(10, 40, 20, 40), device(7, 10, 20, 20, 20)));
         // The CPU has more to do already.
