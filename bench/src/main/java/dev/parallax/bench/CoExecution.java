@@ -66,6 +66,10 @@ final class CoExecution implements Callable<Integer> {
             description = "Which regions the device runs, all or auto; by default ${DEFAULT-VALUE}.")
     private Offload offload;
 
+    @Option(names = "--threads", paramLabel = "N", defaultValue = "0",
+            description = "CPU threads beside the device; by default all cores, but for the one on which emulated computes.")
+    private int cpuThreads;
+
     @Option(names = "--models", paramLabel = "DIR",
             description = "Folder of ONNX models; by default target/zoo of the project, which ./plx zoo fill fills.")
     private Path folder;
@@ -86,7 +90,8 @@ final class CoExecution implements Callable<Integer> {
     private boolean check;
 
     @Option(names = "--json", paramLabel = "FILE", description = "Where raw results go; by default"
-            + " bench/results/coexecution-MACHINE.json, and nowhere with --only, --device, --offload or --quick.")
+            + " bench/results/coexecution-MACHINE.json, and nowhere with --only, --device, --offload, --threads or"
+            + " --quick.")
     private Path json;
 
     @Option(names = "--root", hidden = true, description = "The project's folder.")
@@ -108,6 +113,9 @@ final class CoExecution implements Callable<Integer> {
 
     @Override
     public Integer call() throws Exception {
+        if (cpuThreads < 0) {
+            throw new Commands.BadInput("--threads " + cpuThreads + ": give 1 or more");
+        }
         if (offload == Offload.NONE) {
             throw new Commands.BadInput("--offload none leaves nothing to measure; give all or auto");
         }
@@ -151,7 +159,7 @@ final class CoExecution implements Callable<Integer> {
 
     private void keep(List<CoExecutionResult> results, Host host, Versions versions, Instant start) throws IOException {
         boolean usual = !quick && only.equals(MODELS) && devices.equals(DEVICES)
-                && offload == Offload.ALL;
+                && offload == Offload.ALL && cpuThreads == 0;
         Path target = json != null ? json
                 : usual ? root.resolve("bench/results/coexecution-" + host.machineClass() + ".json") : null;
         if (target == null) {
@@ -178,7 +186,7 @@ final class CoExecution implements Callable<Integer> {
             throws IOException, InterruptedException {
         String name = LoadTime.name(file);
         System.err.println(name + " on " + device.name() + ", emulated ...");
-        int threads = device.cpuThreads(cores);
+        int threads = cpuThreads != 0 ? cpuThreads : device.cpuThreads(cores);
         try (Engine engine = Engine.create(EngineOptions.builder().threads(threads).build()); Model model = engine.load(file);
                 PlainSession plain = new PlainSession(file, cores);
                 EmulatedDevice.Cores _ = device.keepOffItsCore()) {
