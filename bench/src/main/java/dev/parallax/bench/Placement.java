@@ -1,5 +1,6 @@
 package dev.parallax.bench;
 
+import java.util.Arrays;
 import java.util.Comparator;
 import java.util.List;
 import java.util.stream.IntStream;
@@ -50,21 +51,30 @@ enum Placement {
             return chosen;
         }
     },
-    /** So that both have as much to do all along: each unit, in order, to the side that has then done its share first. */
+    /**
+     * So that both have as much to do: the CPU's share first and then the device's. One request is in its first part while
+     * the one before it is in its second, whose few units for the CPU go before the younger one's.
+     */
     BALANCED("for streams") {
         @Override
         boolean[] choose(UnitTimes cpu, UnitTimes device) {
-            boolean[] chosen = new boolean[cpu.nanos().length];
-            double onCpu = 0;
-            double onDevice = 0;
-            for (int u = 0; u < chosen.length; u++) {
-                chosen[u] = device.onDevice()[u] && onDevice + device.workNs()[u] < onCpu + cpu.workNs()[u];
-                if (chosen[u]) {
-                    onDevice += device.workNs()[u];
-                } else {
+            int units = cpu.nanos().length;
+            double onCpu = device.cpuNs();
+            double onDevice = device.deviceNs();
+            double least = Math.max(onCpu, onDevice);
+            int first = 0;
+            for (int u = 0; u < units; u++) {
+                if (device.onDevice()[u]) {
                     onCpu += cpu.workNs()[u];
+                    onDevice -= device.workNs()[u];
+                }
+                if (Math.max(onCpu, onDevice) < least) {
+                    least = Math.max(onCpu, onDevice);
+                    first = u + 1;
                 }
             }
+            boolean[] chosen = device.onDevice().clone();
+            Arrays.fill(chosen, 0, first, false);
             return chosen;
         }
     };
