@@ -148,8 +148,8 @@ TEST(Emulation, ReplayIsOneQueueThatTakesItsTime) {
   const Whole model(relu());
   const auto device = make_replay(slow(), 0.5);  // 40 ms each
   const auto program = must(device->prepare(model.part()));
-  const auto input = must(device->lend(256));
-  const auto output = must(device->lend(256));
+  const auto input = must(device->lend(256, device::Use::kInTurn));
+  const auto output = must(device->lend(256, device::Use::kInTurn));
   std::memset(input->data(), 0, 256);
   const std::byte* in[] = {input->data()};
   std::byte* out[] = {output->data()};

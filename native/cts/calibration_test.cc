@@ -78,7 +78,7 @@ class Quick final : public device::Device {
     ++prepared;
     return std::unique_ptr<device::Program>(std::move(program));
   }
-  Result<std::unique_ptr<device::Lent>> lend(uint64_t size_bytes) override {
+  Result<std::unique_ptr<device::Lent>> lend(uint64_t size_bytes, device::Use) override {
     return std::unique_ptr<device::Lent>(std::make_unique<Memory>(size_bytes));
   }
   bool lost() const override { return false; }

@@ -86,7 +86,7 @@ class UnitTimesTest {
     }
 
     static RunReport.UnitRun run(int unit, int worker, long start, long end, long deviceNs) {
-        return new RunReport.UnitRun(unit, worker < 0 ? "emulated" : "cpu", 1, worker, start, end, 0, 0, deviceNs, 0, "");
+        return new RunReport.UnitRun(unit, worker < 0 ? "emulated" : "cpu", 1, worker, start, end, 0, 0, deviceNs, 0, 0, "");
     }
 
     static RunReport report(List<RunReport.UnitRun> units) {
