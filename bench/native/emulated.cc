@@ -1,12 +1,12 @@
 #include <sched.h>
 
-#include <cstring>
 #include <set>
 #include <string_view>
 #include <thread>
 
 #include "base.h"
 #include "emulation.h"
+#include "plx/device/apart.h"
 #include "plx/device/part_session.h"
 
 namespace plx::emulation {
@@ -36,6 +36,9 @@ class Emulated final : public Base {
     return why_not_dense(graph, shapes, node);
   }
   Result<std::unique_ptr<device::Program>> prepare(const device::Part& part) override;
+  Result<std::unique_ptr<device::Lent>> lend(uint64_t size_bytes, device::Use use) override { return memory->lend(size_bytes, use); }
+
+  const std::shared_ptr<device::ApartMemory> memory = std::make_shared<device::ApartMemory>();
 
  protected:
   void settle() override {
@@ -60,49 +63,24 @@ class Emulated final : public Base {
 
 class EmulatedProgram final : public device::Program {
  public:
-  EmulatedProgram(std::shared_ptr<Emulated> device, PartSession session) : device_(std::move(device)), session_(std::move(session)) {
-    for (const auto& port : session_.inputs()) inputs_.emplace_back(port.bytes);
-    for (const auto& port : session_.outputs()) outputs_.emplace_back(port.bytes);
-  }
-  uint64_t device_bytes() const override {
-    uint64_t bytes = 0;
-    for (const auto* list : {&inputs_, &outputs_}) {
-      for (const auto& own : *list) bytes += own.size();
-    }
-    return bytes;
-  }
+  EmulatedProgram(std::shared_ptr<Emulated> device, PartSession session) : device_(std::move(device)), session_(std::move(session)) {}
+  uint64_t device_bytes() const override { return 0; }
   void submit(std::span<const std::byte* const> in, std::span<std::byte* const> out, device::Completion& completion) override {
     device_->worker().enqueue([this, asked = Clock::now(), from = std::vector(in.begin(), in.end()),
                                to = std::vector(out.begin(), out.end()), &completion] {
       std::this_thread::sleep_until(asked + kDispatch);
       device::Outcome outcome;
       const auto start = Clock::now();
-      outcome.status = run(from, to);
+      outcome.status = device_->memory->run(session_, from, to, outcome.copied_bytes);
       outcome.device_ns = std::chrono::nanoseconds(Clock::now() - start).count();
-      outcome.copied_bytes = device_bytes();
       const auto device = device_;  // whoever is told may let go of the program
       completion.done(std::move(outcome));
     });
   }
 
  private:
-  Status run(const std::vector<const std::byte*>& from, const std::vector<std::byte*>& to) {
-    std::vector<const std::byte*> given;
-    std::vector<std::byte*> made;
-    for (size_t i = 0; i < inputs_.size(); ++i) {
-      std::memcpy(inputs_[i].data(), from[i], inputs_[i].size());
-      given.push_back(inputs_[i].data());
-    }
-    for (auto& own : outputs_) made.push_back(own.data());
-    if (auto s = session_.run(given, made); !s) return s;
-    for (size_t i = 0; i < outputs_.size(); ++i) std::memcpy(to[i], outputs_[i].data(), outputs_[i].size());
-    return {};
-  }
-
   std::shared_ptr<Emulated> device_;
   PartSession session_;
-  std::vector<std::vector<std::byte>> inputs_;  // the device's copies
-  std::vector<std::vector<std::byte>> outputs_;
 };
 
 Result<std::unique_ptr<device::Program>> Emulated::prepare(const device::Part& part) {
