@@ -26,7 +26,8 @@ using ort::testing::Tensors;
 // A model in the making. Names of values come back, to be given to node().
 class Draft {
  public:
-  explicit Draft(uint32_t seed, int64_t opset = 17) : random_(seed), model_(opset) {
+  // number: float32 or float16, the type of all inputs and constants that are numbers.
+  explicit Draft(uint32_t seed, int64_t opset = 17, ElementType number = kFloat) : random_(seed), model_(opset), number_(number) {
     model_.imports("com.microsoft", 1);
   }
   int64_t number(int64_t low, int64_t high) { return low + static_cast<int64_t>(random_() % static_cast<uint64_t>(high - low + 1)); }
@@ -50,16 +51,19 @@ class Draft {
   std::string input_bools(const Dims& d);
   std::string node(const std::string& op, const Names& inputs, const Attrs& attrs = {}, size_t outputs = 1);
   // Makes a value an output of the model.
-  void output(const std::string& value, ElementType element = kFloat) { model_.output(value, graph::testing::tensor_type(element)); }
+  void output(const std::string& value) { output(value, number_); }
+  void output(const std::string& value, ElementType element) { model_.output(value, graph::testing::tensor_type(element)); }
 
   std::string bytes() const { return model_.bytes(); }
   const Tensors& inputs() const { return inputs_; }
+  bool halves() const { return number_ == ElementType::kFloat16; }
 
  private:
   std::string fresh(const char* prefix) { return prefix + std::to_string(count_++); }
   std::string whole(const Dims& d, const Dims& values, bool constant);
   std::mt19937 random_;
   graph::testing::Model model_;
+  ElementType number_;
   Tensors inputs_;
   int count_ = 0;
 };
@@ -67,11 +71,15 @@ class Draft {
 struct Case {
   std::string name;  // of the operator, or of what a part is like
   std::function<void(Draft&)> draw;
-  // Of floats: |device - ONNX Runtime| <= absolute + relative * |ONNX Runtime|. Others are equal.
+  // Of numbers: |device - ONNX Runtime| <= absolute + relative * |ONNX Runtime|. Others are equal.
   double relative = 1e-4;
   double absolute = 1e-5;
   int64_t opset = 17;
+  bool halves = false;  // in float16
 };
+
+float from_half(uint16_t half);
+uint16_t to_half(float number);  // to the nearest, ties to even
 
 const std::vector<Case>& operators();  // of one node each
 const std::vector<Case>& parts();      // of more

@@ -1,9 +1,44 @@
 // One node each, as large as it takes to meet every edge: vectors that do not fill up, rows that are left over, one element.
 #include "cts.h"
 
+#include <cmath>
+#include <cstring>
+#include <limits>
+
 namespace plx::cts {
 
 using graph::testing::tensor;
+
+float from_half(uint16_t half) {
+  const int exponent = half >> 10 & 31;
+  const auto fraction = static_cast<float>(half & 1023);
+  float number = exponent == 0 ? std::ldexp(fraction, -24) : std::ldexp(fraction + 1024, exponent - 25);
+  if (exponent == 31) number = fraction == 0 ? std::numeric_limits<float>::infinity() : std::numeric_limits<float>::quiet_NaN();
+  return (half & 0x8000) != 0 ? -number : number;
+}
+
+uint16_t to_half(float number) {
+  const auto sign = static_cast<uint16_t>(std::signbit(number) ? 0x8000 : 0);
+  int exponent = 0;
+  std::frexp(number, &exponent);
+  // In units of the last place; a carry into the next exponent falls out of the sum.
+  const int least = std::max(exponent - 11, -24);
+  const auto units = static_cast<int>(std::nearbyint(std::ldexp(std::abs(number), -least)));
+  return static_cast<uint16_t>(sign | (least == -24 ? units : units + ((least + 24) << 10)));
+}
+
+namespace {
+
+std::string half_bytes(const std::vector<float>& values) {
+  std::string bytes(values.size() * 2, '\0');
+  for (size_t i = 0; i < values.size(); ++i) {
+    const uint16_t half = to_half(values[i]);
+    std::memcpy(bytes.data() + i * 2, &half, 2);
+  }
+  return bytes;
+}
+
+}  // namespace
 
 std::vector<float> Draft::numbers(const Dims& d, float low, float high) {
   int64_t count = 1;
@@ -15,14 +50,17 @@ std::vector<float> Draft::numbers(const Dims& d, float low, float high) {
 
 std::string Draft::input(const Dims& d, float low, float high) {
   const std::string name = fresh("x");
-  model_.input(name, kFloat, graph::testing::Sizes(d.begin(), d.end()));
-  inputs_.push_back(ort::testing::tensor_of(d, numbers(d, low, high)));
+  model_.input(name, number_, graph::testing::Sizes(d.begin(), d.end()));
+  const std::vector<float> values = numbers(d, low, high);
+  inputs_.push_back(ort::testing::tensor_of(d, values));
+  if (halves()) inputs_.back() = {.element = number_, .dims = d, .bytes = half_bytes(values), .strings = {}};
   return name;
 }
 
 std::string Draft::constant(const Dims& d, float low, float high) {
   const std::string name = fresh("w");
-  model_.initializer(name, tensor<float>(d, numbers(d, low, high)));
+  const std::vector<float> values = numbers(d, low, high);
+  model_.initializer(name, halves() ? graph::testing::TensorBytes(number_, d).raw(half_bytes(values)) : tensor<float>(d, values));
   return name;
 }
 
@@ -280,7 +318,7 @@ std::vector<Case> make() {
                    d.output(d.node("Where", {c, a, d.input(narrowed(d, x))}));
                  }});
   all.push_back({"Cast", [](Draft& d) {
-                   const std::vector<std::pair<int64_t, ElementType>> types = {{1, kFloat}, {6, ElementType::kInt32}, {7, ElementType::kInt64},
+                   const std::vector<std::pair<int64_t, ElementType>> types = {{1, kFloat}, {10, ElementType::kFloat16}, {6, ElementType::kInt32}, {7, ElementType::kInt64},
                                                                                {9, ElementType::kBool}};
                    const auto [to, element] = d.one_of(types);
                    const int64_t from = d.number(0, 2);
@@ -329,8 +367,8 @@ std::vector<Case> make() {
   all.push_back({"com.microsoft:SkipLayerNormalization", [](Draft& d) {
                    const Dims x = {d.number(1, 3), d.number(1, 9), d.number(2, 33)};
                    const std::string a = d.input(x);
-                   const std::string b = d.input(x);
-                   Names inputs = {a, b, d.constant({x[2]}), d.constant({x[2]})};
+                   const std::string b = d.input(d.one_of<Dims>({x, {1, x[1], x[2]}, {x[1], x[2]}}));
+                   Names inputs = {a, b, d.constant({x[2]}), d.coin() ? d.constant({x[2]}) : ""};
                    if (d.coin()) inputs.push_back(d.constant({x[2]}));
                    d.output(d.node("com.microsoft:SkipLayerNormalization", inputs, {attr("epsilon", 1e-5f)}));
                  }, 1e-3, 1e-4});
@@ -415,7 +453,23 @@ std::vector<Case> make() {
 }  // namespace
 
 const std::vector<Case>& operators() {
-  static const std::vector<Case> all = make();
+  // All of them in float16, too, where numbers are looked at. Both sides work in float32 and round once, to numbers that are
+  // 2^-10 of themselves apart at most: one such step, and what float32 is allowed.
+  static const std::vector<Case> all = [] {
+    std::vector<Case> cases = make();
+    const size_t count = cases.size();
+    for (size_t i = 0; i < count; ++i) {
+      Case halves = cases[i];
+      if (halves.name == "And" || halves.name == "Or" || halves.name == "Xor" || halves.name == "Not") continue;
+      halves.name += " float16";
+      halves.halves = true;
+      halves.relative += 0x1p-10;
+      // ONNX Runtime's Gemm sums in float16.
+      if (halves.name == "Gemm float16") halves.absolute = 6e-3;
+      cases.push_back(halves);
+    }
+    return cases;
+  }();
   return all;
 }
 

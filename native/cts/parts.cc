@@ -29,6 +29,16 @@ std::vector<Case> make() {
                    if (d.coin()) d.output(v);  // then it may not be fused
                    d.output(act);
                  }, 1e-3, 1e-4});
+  all.push_back({"attention in float16 among float32", [](Draft& d) {
+                   const int64_t n = d.number(1, 9);
+                   const std::string x = d.input({n, 12});
+                   const std::string h = d.node("MatMul", {x, d.constant({12, 16})});
+                   const std::string wide = d.node("Softmax", {d.node("Cast", {h}, {attr("to", int64_t{1})})});
+                   const std::string back = d.node("Cast", {wide}, {attr("to", int64_t{10})});
+                   const std::string sum = d.node("Relu", {d.node("Gemm", {back, d.constant({16, 12}), d.constant({12})})});
+                   d.output(d.node("LayerNormalization", {d.node("Add", {sum, x}), d.constant({12}), d.constant({12})}));
+                   d.output(wide, kFloat);
+                 }, 1e-2, 4e-3, 17, true});
   all.push_back({"an activation that is not the only reader", [](Draft& d) {
                    const std::string x = d.input({5, 7});
                    const std::string v = d.node("MatMul", {x, d.constant({7, 6})});
@@ -116,14 +126,21 @@ struct Waiting final : device::Completion {
 };
 
 std::string differs(const Case& drawn, const Tensor& expected, const std::byte* made) {
-  if (expected.element != ElementType::kFloat32) {
+  const bool halves = expected.element == ElementType::kFloat16;
+  if (!halves && expected.element != ElementType::kFloat32) {
     return std::memcmp(expected.bytes.data(), made, expected.bytes.size()) == 0 ? "" : "elements differ";
   }
-  for (size_t i = 0; i < expected.bytes.size() / 4; ++i) {
-    float want = 0;
-    float got = 0;
-    std::memcpy(&want, expected.bytes.data() + i * 4, 4);
-    std::memcpy(&got, made + i * 4, 4);
+  const auto number = [&](const void* at) -> float {
+    float whole = 0;
+    uint16_t half = 0;
+    if (halves) std::memcpy(&half, at, 2);
+    else std::memcpy(&whole, at, 4);
+    return halves ? from_half(half) : whole;
+  };
+  const size_t size = halves ? 2 : 4;
+  for (size_t i = 0; i < expected.bytes.size() / size; ++i) {
+    const float want = number(expected.bytes.data() + i * size);
+    const float got = number(made + i * size);
     if (std::isnan(want) && std::isnan(got)) continue;
     if (want == got) continue;
     if (!(std::abs(static_cast<double>(want) - got) <= drawn.absolute + drawn.relative * std::abs(static_cast<double>(want)))) {
@@ -141,7 +158,7 @@ const std::vector<Case>& parts() {
 }
 
 std::string check(device::Device& device, const Case& drawn, uint32_t seed) try {
-  Draft draft(seed, drawn.opset);
+  Draft draft(seed, drawn.opset, drawn.halves ? ElementType::kFloat16 : kFloat);
   drawn.draw(draft);
   const std::string bytes = draft.bytes();
   const auto runtime = ort::testing::runtime();

@@ -13,6 +13,8 @@ void Lowering::lower(const graph::Node& node) {
   for (const ValueId value : node.outputs) {
     if (value != kNone) elements(value);
   }
+  const auto is_half = [&](ValueId value) { return value != kNone && element(value) == ElementType::kFloat16; };
+  halves_ = std::any_of(node.inputs.begin(), node.inputs.end(), is_half) || std::any_of(node.outputs.begin(), node.outputs.end(), is_half);
   if (graph::is_view(node)) return view(node);
   if (const auto apply = function_of(node)) return function(node, *apply);
   const std::string_view op = node.op_type;

@@ -5,8 +5,8 @@
 // of the same names. View operators are no launches: their output is their input. A function of one number that is read by
 // nobody else is worked out by the matrix product or convolution that makes its input.
 //
-// Numbers are float32; other element types can be moved, compared and converted. What cannot be lowered is refused with a
-// reason, before anything runs.
+// Numbers are float32, or float16 in memory; other element types can be moved, compared and converted. What cannot be
+// lowered is refused with a reason, before anything runs.
 #pragma once
 
 #include <array>
@@ -49,6 +49,7 @@ struct Lowered {
   };
   struct Launch {
     const char* kernel = "";
+    bool halves = false;  // the kernel's second form: numbers are float16 in memory
     std::vector<int> tensors;  // in the kernel's order
     std::vector<int32_t> ints;
     std::vector<float> floats;

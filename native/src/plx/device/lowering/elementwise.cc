@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <limits>
 #include <string_view>
+#include <utility>
 
 namespace plx::device {
 
@@ -30,7 +31,7 @@ ValueId Lowering::fuse(ValueId value, Apply& apply) {
 std::optional<Apply> Lowering::function_of(const graph::Node& node) const {
   const auto number = [&](const char* name, float otherwise) { return graph::float_attribute(node, name).value_or(otherwise); };
   const std::string_view op = node.op_type;
-  if (node.inputs.empty() || node.inputs[0] == kNone || element(node.inputs[0]) != ElementType::kFloat32) return std::nullopt;
+  if (node.inputs.empty() || node.inputs[0] == kNone || !is_number(element(node.inputs[0]))) return std::nullopt;
   if (node.domain == "com.microsoft") {
     if (op == "Gelu" && node.inputs.size() == 1) return Apply{kGelu};
     if (op == "FastGelu" && !has_input(node, 1)) return Apply{kFastGelu};
@@ -112,32 +113,42 @@ void Lowering::arithmetic(const graph::Node& node) {
   static constexpr std::pair<std::string_view, int> functions[] = {{"Add", 0}, {"Sub", 1}, {"Mul", 2}, {"Div", 3}, {"Min", 4},
                                                                    {"Max", 5}, {"Pow", 6}, {"PRelu", 7}, {"Sum", 0}};
   const int function = std::find_if(std::begin(functions), std::end(functions), [&](const auto& f) { return f.first == node.op_type; })->second;
-  for (const ValueId value : node.inputs) want_float(value);
-  want_float(node.outputs[0]);
+  for (const ValueId value : node.inputs) want_number(value);
+  want_number(node.outputs[0]);
   if (node.inputs.size() == 1) {
     const int from = tensor_of(node.inputs[0]);
-    copy(from, make(node.outputs[0]), {elements(node.outputs[0])}, {1}, 0, {1}, 0, 4);
+    copy(from, make(node.outputs[0]), {elements(node.outputs[0])}, {1}, 0, {1}, 0, number_bytes());
     return;
   }
-  // Of more than two, one after the other.
   const Dims& made = dims(node.outputs[0]);
-  int left = tensor_of(node.inputs[0]);
+  const int64_t count = elements(node.outputs[0]);
+  if (node.inputs.size() == 2) {
+    const int left = tensor_of(node.inputs[0]);
+    const int right = tensor_of(node.inputs[1]);
+    return combine(function, left, dims(node.inputs[0]), right, dims(node.inputs[1]), make(node.outputs[0]), made);
+  }
+  // Of more than two, one after the other, in float32: the sum is rounded once.
+  std::vector<int> wide;
+  for (const ValueId value : node.inputs) wide.push_back(widened(tensor_of(value), elements(value)));
+  const bool halves = std::exchange(halves_, false);
+  int left = wide[0];
   Dims left_dims = dims(node.inputs[0]);
-  for (size_t i = 1; i < node.inputs.size(); ++i) {
-    const int right = tensor_of(node.inputs[i]);
-    const bool last = i + 1 == node.inputs.size();
-    const int to = last ? make(node.outputs[0]) : temporary(static_cast<int64_t>(bytes_of(node.outputs[0])));
-    combine(function, left, left_dims, right, dims(node.inputs[i]), to, made);
+  for (size_t i = 1; i < wide.size(); ++i) {
+    const bool last = i + 1 == wide.size();
+    const int to = last && !halves ? make(node.outputs[0]) : temporary(count * 4);
+    combine(function, left, left_dims, wide[i], dims(node.inputs[i]), to, made);
     left = to;
     left_dims = made;
   }
+  halves_ = halves;
+  if (halves) launch_each("cast_float_half", {left, make(node.outputs[0])}, count, {});
 }
 
 void Lowering::comparison(const graph::Node& node) {
   static constexpr std::string_view functions[] = {"Equal", "Greater", "Less", "GreaterOrEqual", "LessOrEqual"};
   const auto function = std::find(std::begin(functions), std::end(functions), node.op_type) - std::begin(functions);
   const ElementType type = element(node.inputs[0]);
-  const char* kernel = type == ElementType::kFloat32 ? "compare_float" : type == ElementType::kInt32 ? "compare_int"
+  const char* kernel = is_number(type) ? "compare_float" : type == ElementType::kInt32 ? "compare_int"
                        : type == ElementType::kInt64 ? "compare_long" : nullptr;
   if (kernel == nullptr || element(node.inputs[1]) != type) refuse("compares ", graph::element_type_name(type));
   Dims ints = sizes_and_strides(loops_over(node, {0, 1}));
@@ -165,7 +176,7 @@ void Lowering::where(const graph::Node& node) {
   const int c = tensor_of(node.inputs[0]);
   const int a = tensor_of(node.inputs[1]);
   const int b = tensor_of(node.inputs[2]);
-  const char* kernel = by_size(element_bytes(node.outputs[0]), "select_1", nullptr, "select_4", "select_8");
+  const char* kernel = by_size(element_bytes(node.outputs[0]), "select_1", "select_2", "select_4", "select_8");
   launch_each(kernel, {c, a, b, make(node.outputs[0])}, elements(node.outputs[0]), std::move(ints));
 }
 
@@ -173,6 +184,7 @@ void Lowering::cast(const graph::Node& node) {
   const auto name = [](ElementType type) -> std::string {
     switch (type) {
       case ElementType::kFloat32: return "float";
+      case ElementType::kFloat16: return "half";
       case ElementType::kInt32: return "int";
       case ElementType::kInt64: return "long";
       case ElementType::kBool: return "bool";
@@ -181,7 +193,9 @@ void Lowering::cast(const graph::Node& node) {
   };
   static const char* const kernels[] = {"cast_float_int", "cast_float_long", "cast_int_float",  "cast_int_long",
                                         "cast_long_float", "cast_long_int",  "cast_bool_float", "cast_bool_int",
-                                        "cast_bool_long", "cast_float_bool", "cast_int_bool",   "cast_long_bool"};
+                                        "cast_bool_long", "cast_float_bool", "cast_int_bool",   "cast_long_bool",
+                                        "cast_half_float", "cast_half_int",  "cast_half_long",  "cast_half_bool",
+                                        "cast_float_half", "cast_int_half",  "cast_long_half",  "cast_bool_half"};
   const std::string from = name(element(node.inputs[0]));
   const std::string to = name(element(node.outputs[0]));
   const int in = tensor_of(node.inputs[0]);
@@ -195,7 +209,7 @@ void Lowering::cast(const graph::Node& node) {
 }
 
 void Lowering::bias_gelu(const graph::Node& node) {
-  for (const ValueId value : node.inputs) want_float(value);
+  for (const ValueId value : node.inputs) want_number(value);
   const int sum = temporary(static_cast<int64_t>(bytes_of(node.outputs[0])));
   const Dims& made = dims(node.outputs[0]);
   const int in = tensor_of(node.inputs[0]);

@@ -49,7 +49,7 @@ Lowering::Window Lowering::window(const graph::Node& node, const Dims& in, const
 }
 
 void Lowering::pool(const graph::Node& node) {
-  want_float(node.inputs[0]);
+  want_number(node.inputs[0]);
   if (has_output(node, 1)) refuse("makes indices, too");
   if (graph::int_attribute(node, "storage_order").value_or(0) != 0) refuse("counts by columns");
   const Dims& in = dims(node.inputs[0]);
@@ -65,7 +65,7 @@ void Lowering::pool(const graph::Node& node) {
 }
 
 void Lowering::resize(const graph::Node& node) {
-  want_float(node.inputs[0]);
+  want_number(node.inputs[0]);
   const Dims& in = dims(node.inputs[0]);
   const Dims& out = dims(node.outputs[0]);
   if (in.size() < 3 || in.size() > 4 || in[0] != out[0] || in[1] != out[1]) refuse("resizes other axes than those of an image");

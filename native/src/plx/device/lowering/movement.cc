@@ -80,11 +80,12 @@ void Lowering::pad(const graph::Node& node) {
   } else {
     const uint64_t zero = 0;
     const float number = graph::float_attribute(node, "value").value_or(0);
+    if (halves_ && number != 0) refuse("pads float16 with ", number);
     value = element(node.inputs[0]) == ElementType::kFloat32 ? own_constant(&number, sizeof number) : own_constant(&zero, sizeof zero);
   }
   const int from = tensor_of(node.inputs[0]);
   const int to = make(node.outputs[0]);
-  launch_each(by_size(size, "fill_1", nullptr, "fill_4", "fill_8"), {value, to}, elements(node.outputs[0]), {});
+  launch_each(by_size(size, "fill_1", "fill_2", "fill_4", "fill_8"), {value, to}, elements(node.outputs[0]), {});
   const Dims strides = strides_of(out);
   int64_t offset = 0;
   for (size_t i = 0; i < in.size(); ++i) offset += pads[i] * strides[i];
@@ -96,11 +97,12 @@ void Lowering::gather(const graph::Node& node) {
   const auto axis = static_cast<size_t>(axis_of(node, 0, in.size()));
   const int64_t size = element_bytes(node.inputs[0]);
   const ElementType index = element(node.inputs[1]);
-  if ((index != ElementType::kInt32 && index != ElementType::kInt64) || (size != 4 && size != 8)) {
+  if ((index != ElementType::kInt32 && index != ElementType::kInt64) || size == 1) {
     refuse("picks ", graph::element_type_name(element(node.inputs[0])), " by ", graph::element_type_name(index));
   }
   const bool wide = index == ElementType::kInt64;
-  const char* kernel = size == 4 ? (wide ? "gather_4_long" : "gather_4_int") : (wide ? "gather_8_long" : "gather_8_int");
+  const char* kernel = wide ? by_size(size, nullptr, "gather_2_long", "gather_4_long", "gather_8_long")
+                            : by_size(size, nullptr, "gather_2_int", "gather_4_int", "gather_8_int");
   const int from = tensor_of(node.inputs[0]);
   const int indices = tensor_of(node.inputs[1]);
   launch_each(kernel, {from, indices, make(node.outputs[0])}, elements(node.outputs[0]),

@@ -1,9 +1,11 @@
 #include "plx/device/lowering/part_lowering.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <limits>
 #include <numeric>
+#include <string_view>
 
 namespace plx::device {
 
@@ -30,6 +32,20 @@ Dims broadcast_strides(const Dims& dims, const Dims& out) {
   return strides;
 }
 
+std::optional<Period> period_of(const Dims& dims, const Dims& out) {
+  if (dims.size() > out.size()) return std::nullopt;
+  Dims wide(out.size() - dims.size(), 1);
+  wide.insert(wide.end(), dims.begin(), dims.end());
+  size_t first = 0;
+  size_t end = wide.size();
+  while (first < end && wide[first] == 1) ++first;
+  while (end > first && wide[end - 1] == 1) --end;
+  for (size_t i = first; i < end; ++i) {
+    if (wide[i] != out[i]) return std::nullopt;
+  }
+  return Period{product(std::span(out).subspan(end)), product(std::span(out).subspan(first, end - first))};
+}
+
 void Loops::collapse() {
   for (size_t i = dims.size(); i-- > 0;) {
     if (dims[i] != 1 || dims.size() == 1) continue;
@@ -52,6 +68,22 @@ void Loops::collapse() {
 void Loops::erase(size_t axis) {
   dims.erase(dims.begin() + static_cast<ptrdiff_t>(axis));
   for (Dims& s : strides) s.erase(s.begin() + static_cast<ptrdiff_t>(axis));
+}
+
+static float from_half(uint16_t half) {
+  const int exponent = half >> 10 & 31;
+  const auto fraction = static_cast<float>(half & 1023);
+  float value = exponent == 0    ? std::ldexp(fraction, -24)
+                : exponent == 31 ? (fraction == 0 ? std::numeric_limits<float>::infinity() : std::numeric_limits<float>::quiet_NaN())
+                                 : std::ldexp(fraction + 1024, exponent - 25);
+  return (half & 0x8000) != 0 ? -value : value;
+}
+
+// Those that are there twice: for float32 and for float16 in memory.
+static bool computes_with_numbers(std::string_view kernel) {
+  static constexpr std::string_view kernels[] = {"unary",      "binary", "binary_broadcast", "compare_float", "reduce", "softmax", "softmax_rows",
+                                                 "layer_norm", "skip_layer_norm", "pool", "resize", "convolve", "pack", "pack_image", "multiply"};
+  return std::find(std::begin(kernels), std::end(kernels), kernel) != std::end(kernels) || kernel.find("half") != kernel.npos;
 }
 
 int32_t narrow(int64_t value) {
@@ -128,9 +160,11 @@ int64_t Lowering::element_bytes(ValueId value) const {
   return bits / 8;
 }
 
-void Lowering::want_float(ValueId value) const {
-  if (element(value) == ElementType::kFloat32) return;
-  refuse("'", graph_.values[static_cast<size_t>(value)].name, "' is ", graph::element_type_name(element(value)), ", not float32");
+void Lowering::want_number(ValueId value) const {
+  const ElementType wanted = halves_ ? ElementType::kFloat16 : ElementType::kFloat32;
+  if (element(value) == wanted) return;
+  refuse("'", graph_.values[static_cast<size_t>(value)].name, "' is ", graph::element_type_name(element(value)), ", not ",
+         graph::element_type_name(wanted));
 }
 
 Dims Lowering::list(ValueId value) const {
@@ -154,9 +188,18 @@ Dims Lowering::list(ValueId value) const {
 std::vector<float> Lowering::floats(ValueId value) const {
   if (!constant(value)) refuse("'", graph_.values[static_cast<size_t>(value)].name, "' is not a constant");
   const graph::Initializer& init = initializer(value);
-  if (init.element != ElementType::kFloat32 || (init.data == nullptr && init.size_bytes != 0)) refuse("a constant is no float32");
+  if (!is_number(init.element) || (init.data == nullptr && init.size_bytes != 0)) refuse("a constant is no number");
   std::vector<float> numbers(static_cast<size_t>(product(init.dims)));
-  if (!numbers.empty()) std::memcpy(numbers.data(), init.data, numbers.size() * 4);
+  if (numbers.empty()) return numbers;
+  if (init.element == ElementType::kFloat32) {
+    std::memcpy(numbers.data(), init.data, numbers.size() * 4);
+    return numbers;
+  }
+  for (size_t i = 0; i < numbers.size(); ++i) {
+    uint16_t half = 0;
+    std::memcpy(&half, init.data + i * 2, 2);
+    numbers[i] = from_half(half);
+  }
   return numbers;
 }
 
@@ -211,6 +254,7 @@ void Lowering::launch(const char* kernel, std::vector<int> tensors, const Dims& 
             bool once) {
   Lowered::Launch one;
   one.kernel = kernel;
+  one.halves = halves_ && computes_with_numbers(kernel);
   one.tensors = std::move(tensors);
   for (const int64_t value : ints) one.ints.push_back(narrow(value));
   one.floats = std::move(numbers);

@@ -53,6 +53,12 @@ int64_t product(std::span<const int64_t> dims);
 Dims strides_of(const Dims& dims);
 // Strides of a tensor that is read as one of the shape `out`: 0 along axes that it repeats.
 Dims broadcast_strides(const Dims& dims, const Dims& out);
+// How a tensor repeats in a larger one: number at / every % period of it goes with number `at` there.
+struct Period {
+  int64_t every = 1, period = 1;
+};
+// Nothing where it takes more than that.
+std::optional<Period> period_of(const Dims& dims, const Dims& out);
 int32_t narrow(int64_t value);
 
 // Loops over some tensors at once, with as few axes as will do.
@@ -84,7 +90,10 @@ class Lowering {
   int64_t elements(ValueId value) const;
   int64_t element_bytes(ValueId value) const;
   uint64_t bytes_of(ValueId value) const { return static_cast<uint64_t>(elements(value) * element_bytes(value)); }
-  void want_float(ValueId value) const;
+  static bool is_number(ElementType type) { return type == ElementType::kFloat32 || type == ElementType::kFloat16; }
+  // Of the type that the node at hand computes with.
+  void want_number(ValueId value) const;
+  int64_t number_bytes() const { return halves_ ? 2 : 4; }
   bool has_input(const graph::Node& node, size_t i) const { return i < node.inputs.size() && node.inputs[i] != kNone; }
   bool has_output(const graph::Node& node, size_t i) const { return i < node.outputs.size() && node.outputs[i] != kNone; }
   bool constant(ValueId value) const { return graph_.values[static_cast<size_t>(value)].initializer != kNone; }
@@ -94,7 +103,7 @@ class Lowering {
   }
   // The content of a constant list of whole numbers.
   Dims list(ValueId value) const;
-  std::vector<float> floats(ValueId value) const;
+  std::vector<float> floats(ValueId value) const;  // of either width
   // Axes by attribute or by input, wherever this opset has them; sorted, none negative.
   std::optional<Dims> axes(const graph::Node& node, size_t input, size_t rank) const;
   int64_t axis_of(const graph::Node& node, int64_t otherwise, size_t rank) const;
@@ -125,7 +134,7 @@ class Lowering {
   std::optional<std::pair<NodeId, Apply>> follower(ValueId value);
   // The value that an epilogue's function is to make in place of this one.
   ValueId fuse(ValueId value, Apply& apply);
-  // Nothing if the node is no function of one float32.
+  // Nothing if the node is no function of one number.
   std::optional<Apply> function_of(const graph::Node& node) const;
   // The activation that ONNX Runtime has fused into a node, by its attributes.
   Apply fused_activation(const graph::Node& node) const;
@@ -144,7 +153,8 @@ class Lowering {
   void bias_gelu(const graph::Node& node);
 
   void softmax(const graph::Node& node);
-  void normalise(const graph::Node& node, int from, const Dims& d, size_t axis, ValueId scale, ValueId bias, bool rms, float epsilon);
+  // Both as long as what they are for; the bias may be none.
+  void check_scale(int64_t length, ValueId scale, ValueId bias) const;
   void layer_norm(const graph::Node& node);
   void skip_layer_norm(const graph::Node& node);
   void reduce(const graph::Node& node);
@@ -179,11 +189,12 @@ class Lowering {
     Batches of_left, of_right;
     float scale = 1;
   };
+  int widened(int tensor, int64_t count);
   static Batches batches_of(Dims sizes, Dims strides);
   void multiply(const Product& p, ValueId value, Apply apply);
   // The panels of a right matrix, or of many; made once if it is a constant.
   int pack(ValueId value, int64_t batches, int64_t depth, int64_t columns, bool transposed);
-  // A left matrix that lies by columns is brought into rows.
+  // A left matrix in rows and in float32, whatever it was.
   int by_rows(ValueId value, int64_t batches, int64_t rows, int64_t depth, bool transposed);
   void matmul(const graph::Node& node);
   void gemm(const graph::Node& node);
@@ -195,6 +206,7 @@ class Lowering {
   const Tuning tuning_;
   Lowered out_;
   NodeId node_ = kNone;
+  bool halves_ = false;  // the node at hand has float16 numbers
   NodeId refused_at_ = kNone;
   std::vector<int> tensor_of_;  // per value
   std::vector<bool> in_part_;   // per node

@@ -29,22 +29,31 @@ int Lowering::pack(ValueId value, int64_t batches, int64_t depth, int64_t column
   const int64_t count = batches * panels(columns) * depth * tuning_.vector;
   if (count > kMostElements) refuse("has a matrix of ", count, " elements");
   const bool once = out_.tensors[static_cast<size_t>(from)].memory == Memory::kConstant;
-  const int to = add({once ? Memory::kArranged : Memory::kTemporary, 0, static_cast<uint64_t>(count) * 4});
+  const int to = add({once ? Memory::kArranged : Memory::kTemporary, 0, static_cast<uint64_t>(count * number_bytes())});
   launch_each("pack", {from, to}, count,
               {depth, columns, transposed ? 1 : columns, transposed ? depth : 1, std::max<int64_t>(batches, 1), 0, depth * columns}, {}, once);
   return to;
 }
 
-int Lowering::by_rows(ValueId value, int64_t batches, int64_t rows, int64_t depth, bool transposed) {
-  const int from = tensor_of(value);
-  if (!transposed) return from;
-  const int to = temporary(batches * rows * depth * 4);
-  copy(from, to, {batches, rows, depth}, {rows * depth, 1, rows}, 0, {rows * depth, depth, 1}, 0, 4);
+int Lowering::widened(int tensor, int64_t count) {
+  if (!halves_) return tensor;
+  const bool once = out_.tensors[static_cast<size_t>(tensor)].memory == Memory::kConstant;
+  const int to = once ? add({Memory::kArranged, 0, static_cast<uint64_t>(count) * 4}) : temporary(count * 4);
+  launch_each("cast_half_float", {tensor, to}, count, {}, {}, once);
   return to;
 }
 
+int Lowering::by_rows(ValueId value, int64_t batches, int64_t rows, int64_t depth, bool transposed) {
+  const int from = tensor_of(value);
+  const int64_t count = batches * rows * depth;
+  if (!transposed) return widened(from, count);
+  const int to = temporary(count * number_bytes());
+  copy(from, to, {batches, rows, depth}, {rows * depth, 1, rows}, 0, {rows * depth, depth, 1}, 0, number_bytes());
+  return widened(to, count);
+}
+
 void Lowering::matmul(const graph::Node& node) {
-  for (const ValueId value : node.inputs) want_float(value);
+  for (const ValueId value : node.inputs) want_number(value);
   if (graph::int_attribute(node, "transBatchA").value_or(0) != 0 || graph::int_attribute(node, "transBatchB").value_or(0) != 0) {
     refuse("transposes its batches");
   }
@@ -82,7 +91,7 @@ void Lowering::matmul(const graph::Node& node) {
 
 void Lowering::gemm(const graph::Node& node) {
   for (const ValueId value : node.inputs) {
-    if (value != kNone) want_float(value);
+    if (value != kNone) want_number(value);
   }
   const bool trans_a = graph::int_attribute(node, "transA").value_or(0) != 0;
   const bool trans_b = graph::int_attribute(node, "transB").value_or(0) != 0;
@@ -111,7 +120,7 @@ void Lowering::gemm(const graph::Node& node) {
 
 void Lowering::conv(const graph::Node& node) {
   for (const ValueId value : node.inputs) {
-    if (value != kNone) want_float(value);
+    if (value != kNone) want_number(value);
   }
   if (has_input(node, 3)) refuse("adds another tensor");
   const Dims& in = dims(node.inputs[0]);
@@ -138,9 +147,9 @@ void Lowering::conv(const graph::Node& node) {
                 {apply.alpha, apply.beta});
     return;
   }
-  p.left = filter;
+  p.left = widened(filter, elements(node.inputs[1]));
   p.of_left = {groups, 0, groups == 1 ? 0 : p.rows * p.depth};
-  p.right = temporary(packed * 4);
+  p.right = temporary(packed * number_bytes());
   p.of_right = {p.batches, 0, panels(p.columns) * p.depth * tuning_.vector};
   p.bias = bias;
   p.bias_kind = 1;

@@ -2,6 +2,9 @@
 // the lowering gives them. Set when the program is built:
 //   VW    floats in a vector, 4, 8 or 16: as wide as the device likes them
 //   ROWS  rows of a matrix product that one work item makes
+//   HALF  if set, numbers lie as float16 in memory; all are computed with in float32, so that nothing needs cl_khr_fp16.
+//         That extension's arithmetic is left alone: 11 bits are too few to sum hundreds of products in, and no driver
+//         that the tests have has it.
 
 #if VW == 4
 typedef float4 VF;
@@ -22,6 +25,29 @@ typedef float16 VF;
 #define MULTIPLY_ADD fma
 #else
 #define MULTIPLY_ADD mad
+#endif
+
+// A number in memory, p[i] of it, and vector i of it.
+#ifdef HALF
+typedef half NUMBER;
+#define READ(p, i) vload_half(i, p)
+#define WRITE(x, p, i) vstore_half_rte(x, i, p)
+#if VW == 4
+#define READ_VECTOR(i, p) vload_half4(i, p)
+#define WRITE_VECTOR(x, i, p) vstore_half4_rte(x, i, p)
+#elif VW == 8
+#define READ_VECTOR(i, p) vload_half8(i, p)
+#define WRITE_VECTOR(x, i, p) vstore_half8_rte(x, i, p)
+#else
+#define READ_VECTOR(i, p) vload_half16(i, p)
+#define WRITE_VECTOR(x, i, p) vstore_half16_rte(x, i, p)
+#endif
+#else
+typedef float NUMBER;
+#define READ(p, i) (p)[i]
+#define WRITE(x, p, i) (p)[i] = (x)
+#define READ_VECTOR VLOAD
+#define WRITE_VECTOR VSTORE
 #endif
 
 // ---- element by element ------------------------------------------------------------------------------------------------
@@ -82,16 +108,16 @@ VF apply_all(int function, VF x, float alpha, float beta) {
 }
 
 // A work item for VW numbers.
-__kernel void unary(__global const float* restrict in, __global float* restrict out, int items, int count, int function,
+__kernel void unary(__global const NUMBER* restrict in, __global NUMBER* restrict out, int items, int count, int function,
                     float alpha, float beta) {
   const int i = get_global_id(0);
   if (i >= items) return;
   const int left = count - i * VW;
   if (left >= VW) {
-    VSTORE(apply_all(function, VLOAD(i, in), alpha, beta), i, out);
+    WRITE_VECTOR(apply_all(function, READ_VECTOR(i, in), alpha, beta), i, out);
     return;
   }
-  for (int lane = 0; lane < left; ++lane) out[i * VW + lane] = apply(function, in[i * VW + lane], alpha, beta);
+  for (int k = i * VW; k < count; ++k) WRITE(apply(function, READ(in, k), alpha, beta), out, k);
 }
 
 float combine(int function, float a, float b) {
@@ -123,18 +149,18 @@ VF combine_all(int function, VF a, VF b) {
 }
 
 // Both as large as the output, or one number (step 0). A work item for VW numbers.
-__kernel void binary(__global const float* a, __global const float* b, __global float* out, int items, int count, int function,
+__kernel void binary(__global const NUMBER* a, __global const NUMBER* b, __global NUMBER* out, int items, int count, int function,
                      int a_step, int b_step) {
   const int i = get_global_id(0);
   if (i >= items) return;
   const int left = count - i * VW;
   if (left >= VW) {
-    const VF x = a_step ? VLOAD(i, a) : (VF)(a[0]);
-    const VF y = b_step ? VLOAD(i, b) : (VF)(b[0]);
-    VSTORE(combine_all(function, x, y), i, out);
+    const VF x = a_step ? READ_VECTOR(i, a) : (VF)(READ(a, 0));
+    const VF y = b_step ? READ_VECTOR(i, b) : (VF)(READ(b, 0));
+    WRITE_VECTOR(combine_all(function, x, y), i, out);
     return;
   }
-  for (int k = i * VW; k < count; ++k) out[k] = combine(function, a[k * a_step], b[k * b_step]);
+  for (int k = i * VW; k < count; ++k) WRITE(combine(function, READ(a, k * a_step), READ(b, k * b_step)), out, k);
 }
 
 // Where item i of a tensor of these sizes, the last one fastest, lies at these strides.
@@ -149,7 +175,7 @@ __kernel void binary(__global const float* a, __global const float* b, __global 
    (r) / ((n4) * (n3) * (n2)) % (n1) * (s1) + (r) / ((n4) * (n3) * (n2) * (n1)) * (s0))
 
 // A work item for up to VW numbers of a row.
-__kernel void binary_broadcast(__global const float* a, __global const float* b, __global float* out, int items, int function,
+__kernel void binary_broadcast(__global const NUMBER* a, __global const NUMBER* b, __global NUMBER* out, int items, int function,
                                int n1, int n2, int n3, int n4, int n5, int a0, int a1, int a2, int a3, int a4, int a5, int b0,
                                int b1, int b2, int b3, int b4, int b5) {
   const int i = get_global_id(0);
@@ -157,33 +183,59 @@ __kernel void binary_broadcast(__global const float* a, __global const float* b,
   const int pieces = (n5 + VW - 1) / VW;
   const int row = i / pieces;
   const int first = i % pieces * VW;
-  __global const float* p = a + PLACE_OF_ROW(row, n1, n2, n3, n4, a0, a1, a2, a3, a4) + first * a5;
-  __global const float* q = b + PLACE_OF_ROW(row, n1, n2, n3, n4, b0, b1, b2, b3, b4) + first * b5;
-  __global float* o = out + (size_t)row * n5 + first;
+  __global const NUMBER* p = a + PLACE_OF_ROW(row, n1, n2, n3, n4, a0, a1, a2, a3, a4) + first * a5;
+  __global const NUMBER* q = b + PLACE_OF_ROW(row, n1, n2, n3, n4, b0, b1, b2, b3, b4) + first * b5;
+  __global NUMBER* o = out + (size_t)row * n5 + first;
   const int count = min(VW, n5 - first);
   if (count == VW && (a5 == 0 || a5 == 1) && (b5 == 0 || b5 == 1)) {
-    const VF x = a5 ? VLOAD(0, p) : (VF)(p[0]);
-    const VF y = b5 ? VLOAD(0, q) : (VF)(q[0]);
-    VSTORE(combine_all(function, x, y), 0, o);
+    const VF x = a5 ? READ_VECTOR(0, p) : (VF)(READ(p, 0));
+    const VF y = b5 ? READ_VECTOR(0, q) : (VF)(READ(q, 0));
+    WRITE_VECTOR(combine_all(function, x, y), 0, o);
     return;
   }
-  for (int k = 0; k < count; ++k) o[k] = combine(function, p[k * a5], q[k * b5]);
+  for (int k = 0; k < count; ++k) WRITE(combine(function, READ(p, k * a5), READ(q, k * b5)), o, k);
 }
 
 // 0 equal, 1 greater, 2 less, 3 greater or equal, 4 less or equal
-#define COMPARE(NAME, T)                                                                                                    \
+#define COMPARE(NAME, T, V, AT)                                                                                             \
   __kernel void NAME(__global const T* a, __global const T* b, __global uchar* out, int count, int function, int n1, int n2, \
                      int n3, int n4, int n5, int a0, int a1, int a2, int a3, int a4, int a5, int b0, int b1, int b2, int b3,  \
                      int b4, int b5) {                                                                                      \
     const int i = get_global_id(0);                                                                                         \
     if (i >= count) return;                                                                                                 \
-    const T x = a[PLACE(i, n1, n2, n3, n4, n5, a0, a1, a2, a3, a4, a5)];                                                    \
-    const T y = b[PLACE(i, n1, n2, n3, n4, n5, b0, b1, b2, b3, b4, b5)];                                                    \
+    const V x = AT(a, PLACE(i, n1, n2, n3, n4, n5, a0, a1, a2, a3, a4, a5));                                                \
+    const V y = AT(b, PLACE(i, n1, n2, n3, n4, n5, b0, b1, b2, b3, b4, b5));                                                \
     out[i] = function == 0 ? x == y : function == 1 ? x > y : function == 2 ? x < y : function == 3 ? x >= y : x <= y;       \
   }
-COMPARE(compare_float, float)
-COMPARE(compare_int, int)
-COMPARE(compare_long, long)
+COMPARE(compare_float, NUMBER, float, READ)
+
+#ifdef HALF
+#define CAST_FROM_HALF(NAME, TO)                                                 \
+  __kernel void NAME(__global const half* in, __global TO* out, int count) {     \
+    const int i = get_global_id(0);                                              \
+    if (i < count) out[i] = (TO)vload_half(i, in);                               \
+  }
+CAST_FROM_HALF(cast_half_float, float)
+CAST_FROM_HALF(cast_half_int, int)
+CAST_FROM_HALF(cast_half_long, long)
+__kernel void cast_half_bool(__global const half* in, __global uchar* out, int count) {
+  const int i = get_global_id(0);
+  if (i < count) out[i] = vload_half(i, in) != 0;
+}
+#define CAST_TO_HALF(NAME, FROM)                                                 \
+  __kernel void NAME(__global const FROM* in, __global half* out, int count) {   \
+    const int i = get_global_id(0);                                              \
+    if (i < count) vstore_half_rte((float)in[i], i, out);                        \
+  }
+CAST_TO_HALF(cast_float_half, float)
+CAST_TO_HALF(cast_int_half, int)
+CAST_TO_HALF(cast_long_half, long)
+CAST_TO_HALF(cast_bool_half, uchar)
+#else
+// Those that do not look at numbers are not built a second time.
+#define ELEMENT(p, i) (p)[i]
+COMPARE(compare_int, int, int, ELEMENT)
+COMPARE(compare_long, long, long, ELEMENT)
 
 // 0 and, 1 or, 2 xor
 __kernel void logic(__global const uchar* a, __global const uchar* b, __global uchar* out, int count, int function, int n1,
@@ -212,6 +264,7 @@ __kernel void logical_not(__global const uchar* in, __global uchar* out, int cou
                  : b[PLACE(i, n1, n2, n3, n4, n5, b0, b1, b2, b3, b4, b5)];                                                 \
   }
 SELECT(select_1, uchar)
+SELECT(select_2, ushort)
 SELECT(select_4, int)
 SELECT(select_8, long)
 
@@ -269,6 +322,7 @@ COPY(copy_8, ulong)
     if (i < count) out[i] = *value;                                                                 \
   }
 FILL(fill_1, uchar)
+FILL(fill_2, ushort)
 FILL(fill_4, uint)
 FILL(fill_8, ulong)
 
@@ -285,22 +339,26 @@ FILL(fill_8, ulong)
     const int place = at < 0 ? 0 : at >= axis ? axis - 1 : (int)at;                                                         \
     out[i] = in[(o * axis + place) * inner + n];                                                                            \
   }
+GATHER(gather_2_int, ushort, int)
+GATHER(gather_2_long, ushort, long)
 GATHER(gather_4_int, uint, int)
 GATHER(gather_4_long, uint, long)
 GATHER(gather_8_int, ulong, int)
 GATHER(gather_8_long, ulong, long)
 
+#endif
+
 // ---- along an axis -----------------------------------------------------------------------------------------------------
 
 // 0 sum, 1 mean, 2 max, 3 min, 4 product, 5 L1, 6 L2, 7 sum of squares. in is [outer, length, inner].
-__kernel void reduce(__global const float* restrict in, __global float* restrict out, int outputs, int function, int length,
+__kernel void reduce(__global const NUMBER* restrict in, __global NUMBER* restrict out, int outputs, int function, int length,
                      int inner) {
   const int i = get_global_id(0);
   if (i >= outputs) return;
-  __global const float* p = in + (size_t)(i / inner) * length * inner + i % inner;
-  float all = function == 2 || function == 3 ? p[0] : function == 4 ? 1.0f : 0.0f;
+  __global const NUMBER* p = in + (size_t)(i / inner) * length * inner + i % inner;
+  float all = function == 2 || function == 3 ? READ(p, 0) : function == 4 ? 1.0f : 0.0f;
   for (int k = 0; k < length; ++k) {
-    const float x = p[(size_t)k * inner];
+    const float x = READ(p, (size_t)k * inner);
     switch (function) {
       case 2: all = isnan(x) ? x : isnan(all) ? all : fmax(all, x); break;
       case 3: all = isnan(x) ? x : isnan(all) ? all : fmin(all, x); break;
@@ -311,100 +369,143 @@ __kernel void reduce(__global const float* restrict in, __global float* restrict
       default: all += x;
     }
   }
-  out[i] = function == 1 ? all / length : function == 6 ? sqrt(all) : all;
+  WRITE(function == 1 ? all / length : function == 6 ? sqrt(all) : all, out, i);
 }
 
+// Softmax's second pass takes what the first one has kept in the output; as float16 it would be rounded twice, so there it
+// is worked out again.
+#ifdef HALF
+#define KEEP(x, p, i)
+#define KEEP_VECTOR(x, i, p)
+#define KEPT(p, i, again) (again)
+#define KEPT_VECTOR(i, p, again) (again)
+#else
+#define KEEP WRITE
+#define KEEP_VECTOR WRITE_VECTOR
+#define KEPT(p, i, again) READ(p, i)
+#define KEPT_VECTOR(i, p, again) READ_VECTOR(i, p)
+#endif
+
 // ln: the logarithm of it
-__kernel void softmax(__global const float* restrict in, __global float* restrict out, int rows, int length, int inner, int ln) {
+__kernel void softmax(__global const NUMBER* restrict in, __global NUMBER* restrict out, int rows, int length, int inner, int ln) {
   const int i = get_global_id(0);
   if (i >= rows) return;
   const size_t start = (size_t)(i / inner) * length * inner + i % inner;
-  __global const float* p = in + start;
-  __global float* q = out + start;
-  float most = p[0];
-  for (int k = 1; k < length; ++k) most = fmax(most, p[(size_t)k * inner]);
+  __global const NUMBER* p = in + start;
+  __global NUMBER* q = out + start;
+  float most = READ(p, 0);
+  for (int k = 1; k < length; ++k) most = fmax(most, READ(p, (size_t)k * inner));
   float sum = 0;
   for (int k = 0; k < length; ++k) {
-    const float e = exp(p[(size_t)k * inner] - most);
+    const float e = exp(READ(p, (size_t)k * inner) - most);
     sum += e;
-    q[(size_t)k * inner] = e;
+    KEEP(e, q, (size_t)k * inner);
   }
   if (ln) {
     const float all = log(sum);
-    for (int k = 0; k < length; ++k) q[(size_t)k * inner] = p[(size_t)k * inner] - most - all;
+    for (int k = 0; k < length; ++k) WRITE(READ(p, (size_t)k * inner) - most - all, q, (size_t)k * inner);
   } else {
     const float scale = 1.0f / sum;
-    for (int k = 0; k < length; ++k) q[(size_t)k * inner] *= scale;
+    for (int k = 0; k < length; ++k) {
+      const size_t at = (size_t)k * inner;
+      WRITE(KEPT(q, at, exp(READ(p, at) - most)) * scale, q, at);
+    }
   }
 }
 
 // The same along the last axis.
-__kernel void softmax_rows(__global const float* restrict in, __global float* restrict out, int rows, int length, int ln) {
+__kernel void softmax_rows(__global const NUMBER* restrict in, __global NUMBER* restrict out, int rows, int length, int ln) {
   const int i = get_global_id(0);
   if (i >= rows) return;
-  __global const float* p = in + (size_t)i * length;
-  __global float* q = out + (size_t)i * length;
+  __global const NUMBER* p = in + (size_t)i * length;
+  __global NUMBER* q = out + (size_t)i * length;
   const int vectors = length / VW;
-  float most = p[0];
-  for (int k = vectors * VW; k < length; ++k) most = fmax(most, p[k]);
+  float most = READ(p, 0);
+  for (int k = vectors * VW; k < length; ++k) most = fmax(most, READ(p, k));
   float lanes[VW];
   if (vectors != 0) {
-    VF all = VLOAD(0, p);
-    for (int k = 1; k < vectors; ++k) all = fmax(all, VLOAD(k, p));
+    VF all = READ_VECTOR(0, p);
+    for (int k = 1; k < vectors; ++k) all = fmax(all, READ_VECTOR(k, p));
     VSTORE(all, 0, lanes);
     for (int k = 0; k < VW; ++k) most = fmax(most, lanes[k]);
   }
   VF sums = (VF)(0.0f);
   for (int k = 0; k < vectors; ++k) {
-    const VF e = exp(VLOAD(k, p) - most);
+    const VF e = exp(READ_VECTOR(k, p) - most);
     sums += e;
-    VSTORE(e, k, q);
+    KEEP_VECTOR(e, k, q);
   }
   VSTORE(sums, 0, lanes);
   float sum = 0;
   for (int k = 0; k < VW; ++k) sum += lanes[k];
   for (int k = vectors * VW; k < length; ++k) {
-    q[k] = exp(p[k] - most);
-    sum += q[k];
+    const float e = exp(READ(p, k) - most);
+    sum += e;
+    KEEP(e, q, k);
   }
   if (ln) {
     const float all = log(sum);
-    for (int k = 0; k < length; ++k) q[k] = p[k] - most - all;
+    for (int k = 0; k < length; ++k) WRITE(READ(p, k) - most - all, q, k);
     return;
   }
   const float scale = 1.0f / sum;
-  for (int k = 0; k < vectors; ++k) VSTORE(VLOAD(k, q) * scale, k, q);
-  for (int k = vectors * VW; k < length; ++k) q[k] *= scale;
+  for (int k = 0; k < vectors; ++k) WRITE_VECTOR(KEPT_VECTOR(k, q, exp(READ_VECTOR(k, p) - most)) * scale, k, q);
+  for (int k = vectors * VW; k < length; ++k) WRITE(KEPT(q, k, exp(READ(p, k) - most)) * scale, q, k);
 }
 
 // rms: without taking the mean away. has_bias: bias is read.
-__kernel void layer_norm(__global const float* restrict in, __global const float* restrict scale,
-                         __global const float* restrict bias, __global float* restrict out, int rows, int length, int has_bias,
+__kernel void layer_norm(__global const NUMBER* restrict in, __global const NUMBER* restrict scale,
+                         __global const NUMBER* restrict bias, __global NUMBER* restrict out, int rows, int length, int has_bias,
                          int rms, float epsilon) {
   const int i = get_global_id(0);
   if (i >= rows) return;
-  __global const float* p = in + (size_t)i * length;
-  __global float* q = out + (size_t)i * length;
+  __global const NUMBER* p = in + (size_t)i * length;
+  __global NUMBER* q = out + (size_t)i * length;
   float mean = 0;
-  for (int k = 0; k < length && !rms; ++k) mean += p[k];
+  for (int k = 0; k < length && !rms; ++k) mean += READ(p, k);
   mean /= length;
   float variance = 0;
-  for (int k = 0; k < length; ++k) variance += (p[k] - mean) * (p[k] - mean);
+  for (int k = 0; k < length; ++k) variance += (READ(p, k) - mean) * (READ(p, k) - mean);
   const float inverse = 1.0f / sqrt(variance / length + epsilon);
-  for (int k = 0; k < length; ++k) q[k] = (p[k] - mean) * inverse * scale[k] + (has_bias ? bias[k] : 0.0f);
+  for (int k = 0; k < length; ++k) WRITE((READ(p, k) - mean) * inverse * READ(scale, k) + (has_bias ? READ(bias, k) : 0.0f), q, k);
+}
+
+// Of in + skip + more; sum: that, if it is wanted. Skip begins again after skip_rows.
+__kernel void skip_layer_norm(__global const NUMBER* in, __global const NUMBER* skip, __global const NUMBER* more,
+                              __global const NUMBER* scale, __global const NUMBER* bias, __global NUMBER* out,
+                              __global NUMBER* sum, int rows, int length, int skip_rows, int has_more, int has_bias, int has_sum,
+                              float epsilon) {
+  const int i = get_global_id(0);
+  if (i >= rows) return;
+  __global const NUMBER* p = in + (size_t)i * length;
+  __global const NUMBER* q = skip + (size_t)(i % skip_rows) * length;
+#define SUM(k) (READ(p, k) + READ(q, k) + (has_more ? READ(more, k) : 0.0f))
+  float mean = 0;
+  for (int k = 0; k < length; ++k) mean += SUM(k);
+  mean /= length;
+  float variance = 0;
+  for (int k = 0; k < length; ++k) variance += (SUM(k) - mean) * (SUM(k) - mean);
+  const float inverse = 1.0f / sqrt(variance / length + epsilon);
+  for (int k = 0; k < length; ++k) {
+    const float x = SUM(k);
+    const size_t at = (size_t)i * length + k;
+    if (has_sum) WRITE(x, sum, at);
+    WRITE((x - mean) * inverse * READ(scale, k) + (has_bias ? READ(bias, k) : 0.0f), out, at);
+  }
+#undef SUM
 }
 
 // ---- images ------------------------------------------------------------------------------------------------------------
 
 // kind: 0 max, 1 average of what is inside, 2 average of all. in is [planes, height, width].
-__kernel void pool(__global const float* restrict in, __global float* restrict out, int count, int kind, int height, int width,
+__kernel void pool(__global const NUMBER* restrict in, __global NUMBER* restrict out, int count, int kind, int height, int width,
                    int out_height, int out_width, int kh, int kw, int sh, int sw, int ph, int pw, int dh, int dw, int ph_end,
                    int pw_end) {
   const int i = get_global_id(0);
   if (i >= count) return;
   const int x = i % out_width * sw - pw;
   const int y = i / out_width % out_height * sh - ph;
-  __global const float* p = in + (size_t)(i / (out_width * out_height)) * height * width;
+  __global const NUMBER* p = in + (size_t)(i / (out_width * out_height)) * height * width;
   float all = kind == 0 ? -INFINITY : 0.0f;
   int inside = 0;
   int padded = 0;
@@ -414,12 +515,12 @@ __kernel void pool(__global const float* restrict in, __global float* restrict o
       const int xx = x + b * dw;
       if (yy < height + ph_end && xx < width + pw_end) ++padded;
       if (yy < 0 || yy >= height || xx < 0 || xx >= width) continue;
-      const float v = p[yy * width + xx];
+      const float v = READ(p, yy * width + xx);
       all = kind == 0 ? (isnan(v) || v > all ? v : all) : all + v;
       ++inside;
     }
   }
-  out[i] = kind == 0 ? all : all / (kind == 1 ? inside : padded);
+  WRITE(kind == 0 ? all : all / (kind == 1 ? inside : padded), out, i);
 }
 
 // mode: 0 nearest, 1 linear. transform: 0 half_pixel, 1 pytorch_half_pixel, 2 align_corners, 3 asymmetric.
@@ -436,15 +537,15 @@ int nearest(float x, int size, int how) {
   const float at = how == 0 ? ceil(x - 0.5f) : how == 1 ? floor(x + 0.5f) : how == 2 ? floor(x) : ceil(x);
   return clamp((int)at, 0, size - 1);
 }
-__kernel void resize(__global const float* restrict in, __global float* restrict out, int count, int height, int width,
+__kernel void resize(__global const NUMBER* restrict in, __global NUMBER* restrict out, int count, int height, int width,
                      int out_height, int out_width, int mode, int transform, int how, float scale_y, float scale_x) {
   const int i = get_global_id(0);
   if (i >= count) return;
-  __global const float* p = in + (size_t)(i / (out_width * out_height)) * height * width;
+  __global const NUMBER* p = in + (size_t)(i / (out_width * out_height)) * height * width;
   const float x = source(i % out_width, width, out_width, scale_x, transform);
   const float y = source(i / out_width % out_height, height, out_height, scale_y, transform);
   if (mode == 0) {
-    out[i] = p[nearest(y, height, how) * width + nearest(x, width, how)];
+    WRITE(READ(p, nearest(y, height, how) * width + nearest(x, width, how)), out, i);
     return;
   }
   const float cx = clamp(x, 0.0f, (float)(width - 1));
@@ -452,14 +553,14 @@ __kernel void resize(__global const float* restrict in, __global float* restrict
   const int x0 = (int)cx, y0 = (int)cy;
   const int x1 = min(x0 + 1, width - 1), y1 = min(y0 + 1, height - 1);
   const float fx = cx - x0, fy = cy - y0;
-  const float top = p[y0 * width + x0] * (1 - fx) + p[y0 * width + x1] * fx;
-  const float bottom = p[y1 * width + x0] * (1 - fx) + p[y1 * width + x1] * fx;
-  out[i] = top * (1 - fy) + bottom * fy;
+  const float top = READ(p, y0 * width + x0) * (1 - fx) + READ(p, y0 * width + x1) * fx;
+  const float bottom = READ(p, y1 * width + x0) * (1 - fx) + READ(p, y1 * width + x1) * fx;
+  WRITE(top * (1 - fy) + bottom * fy, out, i);
 }
 
 // One filter a channel, or few: no matrix product would be worth it. weights are [outputs, inputs / groups, kh, kw].
-__kernel void convolve(__global const float* restrict in, __global const float* restrict weights,
-                       __global const float* restrict bias, __global float* restrict out, int count, int channels, int height,
+__kernel void convolve(__global const NUMBER* restrict in, __global const NUMBER* restrict weights,
+                       __global const NUMBER* restrict bias, __global NUMBER* restrict out, int count, int channels, int height,
                        int width, int outputs, int out_height, int out_width, int kh, int kw, int sh, int sw, int ph, int pw,
                        int dh, int dw, int groups, int has_bias, int function, float alpha, float beta) {
   const int i = get_global_id(0);
@@ -470,20 +571,20 @@ __kernel void convolve(__global const float* restrict in, __global const float* 
   const int n = i / (out_width * out_height) / outputs;
   const int depth = channels / groups;
   const int first = o / (outputs / groups) * depth;
-  float sum = has_bias ? bias[o] : 0.0f;
+  float sum = has_bias ? READ(bias, o) : 0.0f;
   for (int c = 0; c < depth; ++c) {
-    __global const float* p = in + ((size_t)n * channels + first + c) * height * width;
-    __global const float* w = weights + ((size_t)o * depth + c) * kh * kw;
+    __global const NUMBER* p = in + ((size_t)n * channels + first + c) * height * width;
+    __global const NUMBER* w = weights + ((size_t)o * depth + c) * kh * kw;
     for (int a = 0; a < kh; ++a) {
       const int yy = y + a * dh;
       if (yy < 0 || yy >= height) continue;
       for (int b = 0; b < kw; ++b) {
         const int xx = x + b * dw;
-        if (xx >= 0 && xx < width) sum += p[yy * width + xx] * w[a * kw + b];
+        if (xx >= 0 && xx < width) sum += READ(p, yy * width + xx) * READ(w, a * kw + b);
       }
     }
   }
-  out[i] = apply(function, sum, alpha, beta);
+  WRITE(apply(function, sum, alpha, beta), out, i);
 }
 
 // ---- matrix products ---------------------------------------------------------------------------------------------------
@@ -491,7 +592,7 @@ __kernel void convolve(__global const float* restrict in, __global const float* 
 // reads of it lies in one piece.
 
 // Of a matrix at any strides; batch b of it begins at (b / batch) * outer + (b % batch) * inner.
-__kernel void pack(__global const float* restrict in, __global float* restrict out, int count, int depth, int columns, int row,
+__kernel void pack(__global const NUMBER* restrict in, __global NUMBER* restrict out, int count, int depth, int columns, int row,
                    int column, int batch, int outer, int inner) {
   const int i = get_global_id(0);
   if (i >= count) return;
@@ -501,12 +602,12 @@ __kernel void pack(__global const float* restrict in, __global float* restrict o
   const int panel = i / (VW * depth) % panels;
   const int b = i / (VW * depth) / panels;
   const int c = panel * VW + lane;
-  out[i] = c < columns ? in[b / batch * outer + b % batch * inner + k * row + c * column] : 0.0f;
+  WRITE(c < columns ? READ(in, b / batch * outer + b % batch * inner + k * row + c * column) : 0.0f, out, i);
 }
 
 // Of an image, for a convolution as a matrix product: row k is one place of the filter, column c one of the output.
 // Batch b is image b / groups and group b % groups.
-__kernel void pack_image(__global const float* restrict in, __global float* restrict out, int count, int channels, int height,
+__kernel void pack_image(__global const NUMBER* restrict in, __global NUMBER* restrict out, int count, int channels, int height,
                          int width, int out_height, int out_width, int kh, int kw, int sh, int sw, int ph, int pw, int dh,
                          int dw, int groups) {
   const int i = get_global_id(0);
@@ -518,10 +619,10 @@ __kernel void pack_image(__global const float* restrict in, __global float* rest
   const int panel = i / depth % panels;
   const int b = i / depth / panels;
   const int c = b % groups * (channels / groups) + k / (kh * kw);
-  __global const float* p = in + ((size_t)(b / groups) * channels + c) * height * width;
+  __global const NUMBER* p = in + ((size_t)(b / groups) * channels + c) * height * width;
   const int dy = k / kw % kh * dh - ph;
   const int dx = k % kw * dw - pw;
-  __global float* q = out + (size_t)i * VW;
+  __global NUMBER* q = out + (size_t)i * VW;
   int column = panel * VW;
   int x = column % out_width;
   int y = column / out_width;
@@ -530,18 +631,19 @@ __kernel void pack_image(__global const float* restrict in, __global float* rest
     const int yy = y * sh + dy;
     const int xx = x + dx;
     if (yy < 0 || yy >= height) {
-      VSTORE((VF)(0.0f), 0, q);
+      WRITE_VECTOR((VF)(0.0f), 0, q);
       return;
     }
     if (xx >= 0 && xx + VW <= width) {
-      VSTORE(VLOAD(0, p + yy * width + xx), 0, q);
+      WRITE_VECTOR(READ_VECTOR(0, p + yy * width + xx), 0, q);
       return;
     }
   }
   for (int lane = 0; lane < VW; ++lane, ++column) {
     const int yy = y * sh + dy;
     const int xx = x * sw + dx;
-    q[lane] = column < columns && yy >= 0 && yy < height && xx >= 0 && xx < width ? p[yy * width + xx] : 0.0f;
+    const bool inside = column < columns && yy >= 0 && yy < height && xx >= 0 && xx < width;
+    WRITE(inside ? READ(p, yy * width + xx) : 0.0f, q, lane);
     if (++x == out_width) {
       x = 0;
       ++y;
@@ -549,11 +651,11 @@ __kernel void pack_image(__global const float* restrict in, __global float* rest
   }
 }
 
-// out = function(alpha * left * right + bias). Left is [rows, depth]. bias_kind: 0 none, 1 one a row, 2 one a column.
+// out = function(alpha * left * right + bias). Left is [rows, depth], and float32 always: its numbers are read one by one. bias_kind: 0 none, 1 one a row, 2 one a column.
 // Batch b of left begins at (b / left_batch) * left_outer + (b % left_batch) * left_inner, of the bias at the same row as
 // its left (convolutions with groups), of right at (b / right_batch) * right_outer + (b % right_batch) * right_inner.
-__kernel void multiply(__global const float* restrict left, __global const float* restrict right,
-                       __global const float* restrict bias, __global float* restrict out, int rows, int columns, int depth,
+__kernel void multiply(__global const float* restrict left, __global const NUMBER* restrict right,
+                       __global const NUMBER* restrict bias, __global NUMBER* restrict out, int rows, int columns, int depth,
                        int batches, int left_batch, int left_outer, int left_inner, int right_batch, int right_outer,
                        int right_inner, int bias_kind, int function, float scale, float alpha, float beta) {
   const int panel = get_global_id(1);
@@ -564,29 +666,30 @@ __kernel void multiply(__global const float* restrict left, __global const float
   __global const float* p[ROWS];
   const int left_at = b / left_batch * left_outer + b % left_batch * left_inner;
   for (int r = 0; r < ROWS; ++r) p[r] = left + left_at + (size_t)min(row + r, rows - 1) * depth;
-  __global const float* q = right + (size_t)(b / right_batch * right_outer + b % right_batch * right_inner) + (size_t)panel * depth * VW;
+  __global const NUMBER* q = right + (size_t)(b / right_batch * right_outer + b % right_batch * right_inner) + (size_t)panel * depth * VW;
   VF sum[ROWS];
   for (int r = 0; r < ROWS; ++r) sum[r] = (VF)(0.0f);
   for (int k = 0; k < depth; ++k) {
-    const VF x = VLOAD(k, q);
+    const VF x = READ_VECTOR(k, q);
 #pragma unroll
     for (int r = 0; r < ROWS; ++r) sum[r] = MULTIPLY_ADD((VF)(p[r][k]), x, sum[r]);
   }
   const int used = min(VW, columns - panel * VW);
   const int bias_row = b % left_batch * (left_inner != 0 ? rows : 0);
   for (int r = 0; r < ROWS && row + r < rows; ++r) {
-    __global float* o = out + ((size_t)b * rows + row + r) * columns + panel * VW;
+    __global NUMBER* o = out + ((size_t)b * rows + row + r) * columns + panel * VW;
     VF v = sum[r] * scale;
-    if (bias_kind == 1) v += bias[bias_row + row + r];
+    if (bias_kind == 1) v += READ(bias, bias_row + row + r);
     if (used == VW) {
-      if (bias_kind == 2) v += VLOAD(panel, bias);
-      VSTORE(apply_all(function, v, alpha, beta), 0, o);
+      if (bias_kind == 2) v += READ_VECTOR(panel, bias);
+      WRITE_VECTOR(apply_all(function, v, alpha, beta), 0, o);
       continue;
     }
     float values[VW];
     VSTORE(v, 0, values);
     for (int lane = 0; lane < used; ++lane) {
-      o[lane] = apply(function, values[lane] + (bias_kind == 2 ? bias[panel * VW + lane] : 0.0f), alpha, beta);
+      const float x = values[lane] + (bias_kind == 2 ? READ(bias, panel * VW + lane) : 0.0f);
+      WRITE(apply(function, x, alpha, beta), o, lane);
     }
   }
 }

@@ -121,7 +121,7 @@ class ClDevice final : public Device, public std::enable_shared_from_this<ClDevi
   ~ClDevice() override {
     worker_.reset();
     if (!lost()) return;
-    module.leak();
+    for (Module& module : modules_) module.leak();
     queue.leak();
     context.leak();
   }
@@ -138,7 +138,7 @@ class ClDevice final : public Device, public std::enable_shared_from_this<ClDevi
     if (!context) return failed("no context on '" + info_.name + "'", error);
     queue = Queue(&api, api.clCreateCommandQueue(context.get(), found_.device, 0, &error));
     if (!queue) return failed("no queue on '" + info_.name + "'", error);
-    if (auto s = build(); !s) return s;
+    if (auto s = module_of(false); !s) return s.error();
     worker_ = std::make_unique<Worker>();
     return {};
   }
@@ -150,6 +150,16 @@ class ClDevice final : public Device, public std::enable_shared_from_this<ClDevi
   Result<std::unique_ptr<Program>> prepare(const Part& part) override;
   Result<std::unique_ptr<Lent>> lend(uint64_t size_bytes, Use use) override;
   bool lost() const override { return lost_.load(); }
+
+  // The kernels, for float16 numbers in memory too; those are built when the first part has some.
+  Result<cl_program> module_of(bool halves) {
+    const std::lock_guard lock(module_mutex_);
+    Module& module = modules_[halves ? 1 : 0];
+    if (!module) {
+      if (auto s = build(module, halves); !s) return s.error();
+    }
+    return module.get();
+  }
 
   Status step(const char* what) const { return options.fault ? options.fault(what) : Status{}; }
 
@@ -203,7 +213,6 @@ class ClDevice final : public Device, public std::enable_shared_from_this<ClDevi
   uint64_t alignment = 64;
   Context context;
   Queue queue;
-  Module module;
 
   LentList<ClLent> lent;
   // What is lent from now on is copied.
@@ -217,42 +226,46 @@ class ClDevice final : public Device, public std::enable_shared_from_this<ClDevi
     return why;
   }
 
-  std::string build_options() const { return "-DVW=" + std::to_string(tuning.vector) + " -DROWS=" + std::to_string(tuning.rows); }
+  std::string build_options(bool halves) const {
+    return "-DVW=" + std::to_string(tuning.vector) + " -DROWS=" + std::to_string(tuning.rows) + (halves ? " -DHALF" : "");
+  }
 
-  std::string cache_file() const {
+  std::string cache_file(bool halves) const {
     if (options.cache_folder.empty()) return "";
     Hasher hasher;
     hasher.add(info_.name);
     hasher.add(info_.driver);
-    hasher.add(build_options());
+    hasher.add(build_options(halves));
     hasher.add(kKernels);
     return options.cache_folder + "/opencl-" + hasher.text() + ".bin";
   }
 
-  Status build() {
+  Status build(Module& module, bool halves) {
     if (auto s = step("build"); !s) return s;
-    const std::string file = cache_file();
-    if (!file.empty() && read_built(file)) return {};
+    const std::string file = cache_file(halves);
+    const std::string flags = build_options(halves);
+    if (!file.empty() && read_built(file, flags, module)) return {};
     const char* source = kKernels;
     const size_t length = std::strlen(kKernels);
     cl_int error = CL_SUCCESS;
-    module = Module(&api, api.clCreateProgramWithSource(context.get(), 1, &source, &length, &error));
-    if (!module) return failed("the kernels' source is refused", error);
-    error = api.clBuildProgram(module.get(), 1, &found_.device, build_options().c_str(), nullptr, nullptr);
+    Module built(&api, api.clCreateProgramWithSource(context.get(), 1, &source, &length, &error));
+    if (!built) return failed("the kernels' source is refused", error);
+    error = api.clBuildProgram(built.get(), 1, &found_.device, flags.c_str(), nullptr, nullptr);
     if (error != CL_SUCCESS) {
       std::string log(4096, '\0');
       size_t size = 0;
-      api.clGetProgramBuildInfo(module.get(), found_.device, CL_PROGRAM_BUILD_LOG, log.size(), log.data(), &size);
+      api.clGetProgramBuildInfo(built.get(), found_.device, CL_PROGRAM_BUILD_LOG, log.size(), log.data(), &size);
       log.resize(std::min(log.size(), size));
       const size_t line = log.find("error");
       return fail(Code::kRunFailed, "OpenCL: '", info_.name, "' cannot build the kernels: ", error_name(error), " ",
                   log.substr(line == std::string::npos ? 0 : line, 200).c_str());
     }
-    if (!file.empty()) write_built(file);
+    if (!file.empty()) write_built(file, built);
+    module = std::move(built);
     return {};
   }
 
-  bool read_built(const std::string& file) {
+  bool read_built(const std::string& file, const std::string& flags, Module& module) {
     std::ifstream in(file, std::ios::binary);
     const std::vector<char> bytes((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
     if (!in.good() && bytes.empty()) return false;
@@ -262,7 +275,7 @@ class ClDevice final : public Device, public std::enable_shared_from_this<ClDevi
     cl_int error = CL_SUCCESS;
     Module read(&api, api.clCreateProgramWithBinary(context.get(), 1, &found_.device, &size, &data, &state, &error));
     if (!read || state != CL_SUCCESS) return false;
-    if (api.clBuildProgram(read.get(), 1, &found_.device, build_options().c_str(), nullptr, nullptr) != CL_SUCCESS) return false;
+    if (api.clBuildProgram(read.get(), 1, &found_.device, flags.c_str(), nullptr, nullptr) != CL_SUCCESS) return false;
     // A driver may take anything for a binary until it is asked for a kernel.
     Kernel kernel(&api, api.clCreateKernel(read.get(), "multiply", &error));
     if (!kernel) return false;
@@ -271,12 +284,12 @@ class ClDevice final : public Device, public std::enable_shared_from_this<ClDevi
   }
 
   // Whole or not at all; that it cannot be written is no error.
-  void write_built(const std::string& file) const {
+  void write_built(const std::string& file, const Module& built) const {
     size_t size = 0;
-    if (api.clGetProgramInfo(module.get(), CL_PROGRAM_BINARY_SIZES, sizeof size, &size, nullptr) != CL_SUCCESS || size == 0) return;
+    if (api.clGetProgramInfo(built.get(), CL_PROGRAM_BINARY_SIZES, sizeof size, &size, nullptr) != CL_SUCCESS || size == 0) return;
     std::vector<unsigned char> bytes(size);
     unsigned char* data = bytes.data();
-    if (api.clGetProgramInfo(module.get(), CL_PROGRAM_BINARIES, sizeof data, &data, nullptr) != CL_SUCCESS) return;
+    if (api.clGetProgramInfo(built.get(), CL_PROGRAM_BINARIES, sizeof data, &data, nullptr) != CL_SUCCESS) return;
     std::error_code ignored;
     std::filesystem::create_directories(options.cache_folder, ignored);
     const std::string part = file + "." + std::to_string(::getpid());
@@ -288,6 +301,8 @@ class ClDevice final : public Device, public std::enable_shared_from_this<ClDevi
 
   const Found found_;
   Info info_;
+  std::mutex module_mutex_;
+  Module modules_[2];  // for float32, and for float16 in memory
   std::atomic<bool> lost_{false};
   std::atomic<bool> maps_{false};
   std::unique_ptr<Worker> worker_;
@@ -516,7 +531,9 @@ class ClProgram final : public Program {
   Result<Ready> prepare(const Lowered::Launch& launch) {
     Ready ready;
     cl_int error = CL_SUCCESS;
-    ready.kernel = Kernel(&api_, api_.clCreateKernel(device_->module.get(), launch.kernel, &error));
+    auto module = device_->module_of(launch.halves);
+    if (!module) return module.error();
+    ready.kernel = Kernel(&api_, api_.clCreateKernel(*module, launch.kernel, &error));
     if (!ready.kernel) return failed(std::string("no kernel '") + launch.kernel + "'", error);
     auto at = static_cast<cl_uint>(launch.tensors.size());
     for (const int32_t value : launch.ints) {

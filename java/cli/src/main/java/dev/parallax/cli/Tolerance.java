@@ -2,6 +2,7 @@ package dev.parallax.cli;
 
 import dev.parallax.Value;
 import java.util.Arrays;
+import java.util.Set;
 import picocli.CommandLine.Option;
 
 /** When outputs count as equal: bit for bit unless a tolerance is given. A mixin of commands that compare. */
@@ -13,6 +14,18 @@ final class Tolerance {
 
     @Option(names = "--atol", paramLabel = "A", description = "See --rtol.")
     private Double atol;
+
+    /** Outputs that have a tolerance of their own. */
+    private Set<String> special = Set.of();
+    private Bound ofSpecial;
+
+    /** A number agrees if |ours - theirs| <= absolute + relative * |theirs|. */
+    record Bound(double relative, double absolute) {
+        @Override
+        public String toString() {
+            return Text.number(absolute) + " + " + Text.number(relative) + " * |theirs|";
+        }
+    }
 
     /** Fails if what was given is no tolerance. */
     void check() {
@@ -26,12 +39,23 @@ final class Tolerance {
         }
     }
 
-    /** What is judged by if nothing was given. */
-    void orElse(double relative, double absolute) {
+    /** What is judged by if nothing was given: outputs, and those of these names. */
+    void orElse(Bound others, Bound ofSpecial, Set<String> special) {
         if (exact()) {
-            rtol = relative;
-            atol = absolute;
+            rtol = others.relative;
+            atol = others.absolute;
+            this.ofSpecial = ofSpecial;
+            this.special = special;
         }
+    }
+
+    boolean isSpecial(String output) {
+        return special.contains(output);
+    }
+
+    /** What an output is judged by, unless it is bits. */
+    Bound of(String output) {
+        return isSpecial(output) ? ofSpecial : new Bound(relative(), absolute());
     }
 
     boolean exact() {
@@ -47,7 +71,8 @@ final class Tolerance {
     }
 
     Comparison compare(String name, Value ours, Value theirs) {
-        return Comparison.of(name, ours, theirs, relative(), absolute());
+        Bound bound = of(name);
+        return Comparison.of(name, ours, theirs, bound.relative, bound.absolute);
     }
 
     boolean agrees(Comparison c) {

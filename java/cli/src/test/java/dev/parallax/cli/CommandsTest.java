@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import com.google.gson.JsonArray;
 import com.google.gson.JsonElement;
 import com.google.gson.JsonObject;
 import com.google.gson.JsonParser;
@@ -127,12 +128,37 @@ class CommandsTest {
     // ---- compare -----------------------------------------------------------------------------------------------
 
     @Test
+    void compareOnADeviceSaysWhatFloat16NumbersWentInto() throws IOException {
+        Path model = write("halves.onnx", new OnnxFile().input("h", ElementType.FLOAT16, 3, 4)
+                .input("x", ElementType.FLOAT32, 3, 4).output("y", ElementType.FLOAT32, 3, 4)
+                .output("z", ElementType.FLOAT32, 3, 4)
+                .node("Exp", List.of("h"), List.of("e")).node(Onnx.cast("e", "w", ElementType.FLOAT32))
+                .node("Neg", List.of("w"), List.of("y")).node("Neg", List.of("x"), List.of("z")).build());
+        Path json = folder.resolve("halves.json");
+        Plx plx = Plx.run("compare", model, "--device", "opencl", "--offload", "all", "--units", "branches", "--runs", 0,
+                "--json", json);
+        assertEquals(0, plx.status(), plx::toString);
+        assertTrue(plx.out().contains("Of 'y', which float16 numbers went into: 0.0020 + 0.0040 * |theirs|."), plx::toString);
+        assertFalse(plx.out().contains("Of 'z'"), plx::toString);
+        JsonArray outputs = JsonParser.parseString(Files.readString(json)).getAsJsonObject().getAsJsonArray("cuts").get(0)
+                .getAsJsonObject().getAsJsonArray("outputs");
+        assertEquals(List.of(4e-3, 1e-3), outputs.asList().stream()
+                .map(o -> o.getAsJsonObject().get("rtol").getAsDouble()).toList());
+
+        Plx strict = Plx.run("compare", model, "--device", "opencl", "--offload", "all", "--units", "branches", "--runs", 0,
+                "--rtol", 1e-9);
+        assertFalse(strict.out().contains("Of 'y'"), strict::toString); // what is given is for all
+    }
+
+    @Test
     void compareOnADeviceSaysWhatRanThere() throws IOException {
         Path json = folder.resolve("device.json");
         Plx plx = Plx.run("compare", diamond(), "--shape", "x=3x4", "--device", "opencl", "--offload", "all", "--units",
                 "branches", "--runs", 0, "--json", json);
         assertEquals(0, plx.status(), plx::toString);
-        assertTrue(plx.out().contains("Judged by tolerance") && plx.out().contains("on opencl ("), plx::toString);
+        assertTrue(plx.out().contains("Judged by tolerance: |ours - theirs| <= 1.00e-04 + 0.0010 * |theirs|."), plx::toString);
+        assertFalse(plx.out().contains("float16"), plx::toString);
+        assertTrue(plx.out().contains("on opencl ("), plx::toString);
         assertTrue(plx.out().contains(", first run "), plx::toString);
         JsonObject there = JsonParser.parseString(Files.readString(json)).getAsJsonObject().getAsJsonArray("cuts").get(0)
                 .getAsJsonObject().getAsJsonObject("device");
