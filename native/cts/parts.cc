@@ -13,8 +13,61 @@ namespace plx::cts {
 
 namespace {
 
+// Functions and arithmetic with tensors that repeat in every way, after a value of these dims.
+std::string chained(Draft& d, std::string v, const Dims& dims) {
+  for (int64_t i = d.number(1, 6); i > 0; --i) {
+    if (d.number(0, 2) == 0) {
+      v = d.node(d.one_of<std::string>({"Relu", "Tanh", "Neg", "LeakyRelu", "HardSwish", "com.microsoft:Gelu"}), {v});
+      continue;
+    }
+    Dims other = dims;
+    const int64_t kind = d.number(0, 4);
+    const auto rank = static_cast<int64_t>(dims.size());
+    const auto axis = static_cast<size_t>(d.number(0, rank - 1));
+    if (kind == 1) other = {};
+    if (kind == 2) other = {dims.back()};
+    if (kind == 3) {
+      other.assign(dims.size(), 1);
+      other[axis] = dims[axis];
+    }
+    if (kind == 4) other[axis] = 1;  // which may take more than a period
+    Names inputs = {v, d.either(other)};
+    if (d.coin()) std::swap(inputs[0], inputs[1]);
+    v = d.node(d.one_of<std::string>({"Add", "Sub", "Mul", "Min", "Max"}), inputs);
+    if (d.number(0, 7) == 0) d.output(v);  // then the chain ends here
+  }
+  return v;
+}
+
 std::vector<Case> make() {
   std::vector<Case> all;
+  for (const bool halves : {false, true}) {
+    const double relative = halves ? 1e-2 : 1e-3;
+    const double absolute = halves ? 2e-2 : 1e-4;  // in float16 ONNX Runtime rounds after each step, and we at the end
+    const char* type = halves ? " in float16" : "";
+    all.push_back({std::string("a chain after a convolution") + type, [](Draft& d) {
+                     const bool few = d.coin();
+                     const int64_t in = d.number(1, 5);
+                     const int64_t out = few ? d.number(1, 3) : d.number(4, 12);
+                     const std::string x = d.input({d.number(1, 2), in, 7, d.number(3, 9)});
+                     const Dims dims = d.inputs()[0].dims;
+                     const std::string v = d.node("Conv", {x, d.constant({out, in, 3, 3}, -0.3f, 0.3f), d.constant({out})});
+                     d.output(chained(d, v, {dims[0], out, dims[2] - 2, dims[3] - 2}));
+                   }, relative, absolute, 17, halves});
+    all.push_back({std::string("a chain after a product") + type, [](Draft& d) {
+                     const Dims batch = d.dims(static_cast<size_t>(d.number(0, 2)), 3);
+                     const int64_t k = d.number(1, 17);
+                     Dims a = batch, out = batch;
+                     a.insert(a.end(), {d.number(1, 11), k});
+                     out.insert(out.end(), {a[batch.size()], d.number(1, 37)});
+                     const std::string x = d.input(a, -0.5f, 0.5f);
+                     d.output(chained(d, d.node("MatMul", {x, d.either({k, out.back()})}), out));
+                   }, relative, absolute, 17, halves});
+    all.push_back({std::string("a chain of its own") + type, [](Draft& d) {
+                     const Dims dims = d.dims(static_cast<size_t>(d.number(1, 4)), 7);
+                     d.output(chained(d, d.input(dims), dims));
+                   }, relative, absolute, 17, halves});
+  }
   all.push_back({"an activation after a product", [](Draft& d) {
                    const int64_t k = d.number(1, 9);
                    std::string v;

@@ -2,30 +2,99 @@
 #include "plx/device/lowering/part_lowering.h"
 
 #include <algorithm>
+#include <cstring>
 #include <limits>
 #include <string_view>
 #include <utility>
 
 namespace plx::device {
 
-std::optional<std::pair<NodeId, Apply>> Lowering::follower(ValueId value) {
-  const graph::Value& v = graph_.values[static_cast<size_t>(value)];
-  if (v.is_output || v.consumers.size() != 1 || output_of_[static_cast<size_t>(value)] >= 0) return std::nullopt;
-  const NodeId next = v.consumers[0];
-  const graph::Node& node = graph_.nodes[static_cast<size_t>(next)];
-  if (!in_part_[static_cast<size_t>(next)] || node.inputs[0] != value) return std::nullopt;
-  const auto apply = function_of(node);
-  if (!apply) return std::nullopt;
-  return std::pair{next, *apply};
+namespace {
+
+constexpr size_t kMostSteps = 8;
+constexpr size_t kMostOthers = 3;
+
+constexpr std::pair<std::string_view, int> kArithmetic[] = {{"Add", 0}, {"Sub", 1}, {"Mul", 2}, {"Div", 3}, {"Min", 4},
+                                                            {"Max", 5}, {"Pow", 6}, {"PRelu", 7}, {"Sum", 0}};
+
+// -1 if it is none.
+int arithmetic_of(const graph::Node& node) {
+  if (!node.domain.empty()) return -1;
+  const auto* found = std::find_if(std::begin(kArithmetic), std::end(kArithmetic), [&](const auto& f) { return f.first == node.op_type; });
+  return found == std::end(kArithmetic) ? -1 : found->second;
 }
 
-ValueId Lowering::fuse(ValueId value, Apply& apply) {
-  if (apply.function != kNothing) return value;
-  const auto next = follower(value);
-  if (!next) return value;
-  apply = next->second;
-  done_[static_cast<size_t>(next->first)] = true;
-  return graph_.nodes[static_cast<size_t>(next->first)].outputs[0];
+bool is_bias_gelu(const graph::Node& node) {
+  return node.domain == "com.microsoft" && (node.op_type == "BiasGelu" || node.op_type == "FastGelu") && node.inputs.size() == 2 &&
+         node.inputs[1] != kNone;
+}
+
+}  // namespace
+
+NodeId Lowering::only_reader(ValueId value) const {
+  const graph::Value& v = graph_.values[static_cast<size_t>(value)];
+  if (v.is_output || v.consumers.size() != 1 || output_of_[static_cast<size_t>(value)] >= 0) return kNone;
+  return in_part_[static_cast<size_t>(v.consumers[0])] ? v.consumers[0] : kNone;
+}
+
+bool Lowering::add_arithmetic(Chain& chain, int function, ValueId other, bool other_first) {
+  if (other == kNone || other == chain.value || chain.steps.size() == kMostSteps) return false;
+  if (!constant(other) && tensor_of_[static_cast<size_t>(other)] < 0) return false;  // made later
+  if (element(other) != element(chain.value)) return false;
+  const auto period = period_of(dims(other), dims(chain.value));
+  if (!period) return false;
+  const int tensor = tensor_of(other);
+  auto at = std::find(chain.others.begin(), chain.others.end(), tensor);
+  if (at == chain.others.end()) {
+    if (chain.others.size() == kMostOthers) return false;
+    at = chain.others.insert(at, tensor);
+  }
+  chain.steps.push_back({{function + (other_first ? kOtherFirst : kWithOther)}, static_cast<int>(at - chain.others.begin()), *period});
+  return true;
+}
+
+bool Lowering::add_node(Chain& chain, const graph::Node& node) {
+  const ValueId out = node.outputs.empty() ? kNone : node.outputs[0];
+  if (out == kNone || dims(out) != dims(chain.value) || element(out) != element(chain.value)) return false;
+  if (const auto apply = function_of(node)) {
+    if (node.inputs[0] != chain.value || chain.steps.size() == kMostSteps) return false;
+    chain.steps.push_back({*apply, 0, {}});
+  } else if (is_bias_gelu(node)) {
+    if (node.inputs[0] != chain.value || chain.steps.size() + 2 > kMostSteps) return false;
+    if (!add_arithmetic(chain, 0, node.inputs[1], false)) return false;
+    chain.steps.push_back({{node.op_type == "BiasGelu" ? kGelu : kFastGelu}, 0, {}});
+  } else {
+    const int function = arithmetic_of(node);
+    if (function < 0 || node.inputs.size() != 2) return false;
+    const bool other_first = node.inputs[0] != chain.value;
+    if (!add_arithmetic(chain, function, node.inputs[other_first ? 0 : 1], other_first)) return false;
+  }
+  chain.value = out;
+  return true;
+}
+
+void Lowering::follow(Chain& chain) {
+  for (;;) {
+    const NodeId next = only_reader(chain.value);
+    if (next == kNone || !add_node(chain, graph_.nodes[static_cast<size_t>(next)])) return;
+    done_[static_cast<size_t>(next)] = true;
+  }
+}
+
+void Lowering::launch_chain(int from, const Chain& chain) {
+  const int64_t count = elements(chain.value);
+  std::vector<int32_t> ints;
+  for (const Step& step : chain.steps) {
+    int32_t bits[2];
+    std::memcpy(&bits[0], &step.apply.alpha, 4);
+    std::memcpy(&bits[1], &step.apply.beta, 4);
+    const bool as_large = step.repeats.period == count;
+    ints.insert(ints.end(), {step.apply.function, bits[0], bits[1], step.other, narrow(step.repeats.every), as_large ? 0 : narrow(step.repeats.period)});
+  }
+  std::vector<int> tensors = {from, make(chain.value), own_constant(ints.data(), ints.size() * 4)};
+  tensors.insert(tensors.end(), chain.others.begin(), chain.others.end());
+  tensors.resize(3 + kMostOthers, from);
+  launch_vectors("chain", std::move(tensors), count, {std::ssize(chain.steps)});
 }
 
 std::optional<Apply> Lowering::function_of(const graph::Node& node) const {
@@ -90,8 +159,10 @@ Apply Lowering::fused_activation(const graph::Node& node) const {
 
 void Lowering::function(const graph::Node& node, const Apply& apply) {
   const int from = tensor_of(node.inputs[0]);
-  const int64_t count = elements(node.outputs[0]);
-  launch_vectors("unary", {from, make(node.outputs[0])}, count, {apply.function}, {apply.alpha, apply.beta});
+  Chain chain{node.outputs[0], {{apply, 0, {}}}, {}};
+  follow(chain);
+  if (chain.steps.size() > 1) return launch_chain(from, chain);
+  launch_vectors("unary", {from, make(node.outputs[0])}, elements(node.outputs[0]), {apply.function}, {apply.alpha, apply.beta});
 }
 
 void Lowering::combine(int function, int a, const Dims& a_dims, int b, const Dims& b_dims, int out, const Dims& out_dims) {
@@ -110,9 +181,7 @@ void Lowering::combine(int function, int a, const Dims& a_dims, int b, const Dim
 }
 
 void Lowering::arithmetic(const graph::Node& node) {
-  static constexpr std::pair<std::string_view, int> functions[] = {{"Add", 0}, {"Sub", 1}, {"Mul", 2}, {"Div", 3}, {"Min", 4},
-                                                                   {"Max", 5}, {"Pow", 6}, {"PRelu", 7}, {"Sum", 0}};
-  const int function = std::find_if(std::begin(functions), std::end(functions), [&](const auto& f) { return f.first == node.op_type; })->second;
+  const int function = arithmetic_of(node);
   for (const ValueId value : node.inputs) want_number(value);
   want_number(node.outputs[0]);
   if (node.inputs.size() == 1) {
@@ -123,6 +192,16 @@ void Lowering::arithmetic(const graph::Node& node) {
   const Dims& made = dims(node.outputs[0]);
   const int64_t count = elements(node.outputs[0]);
   if (node.inputs.size() == 2) {
+    // With what comes after it, in one launch.
+    for (const ValueId value : node.inputs) {
+      if (dims(value) != made) continue;
+      const int from = tensor_of(value);
+      Chain chain{value, {}, {}};
+      if (!add_node(chain, node)) continue;
+      follow(chain);
+      if (chain.steps.size() > 1) return launch_chain(from, chain);
+      break;
+    }
     const int left = tensor_of(node.inputs[0]);
     const int right = tensor_of(node.inputs[1]);
     return combine(function, left, dims(node.inputs[0]), right, dims(node.inputs[1]), make(node.outputs[0]), made);
@@ -210,11 +289,12 @@ void Lowering::cast(const graph::Node& node) {
 
 void Lowering::bias_gelu(const graph::Node& node) {
   for (const ValueId value : node.inputs) want_number(value);
-  const int sum = temporary(static_cast<int64_t>(bytes_of(node.outputs[0])));
-  const Dims& made = dims(node.outputs[0]);
   const int in = tensor_of(node.inputs[0]);
-  combine(0, in, dims(node.inputs[0]), tensor_of(node.inputs[1]), dims(node.inputs[1]), sum, made);
-  launch_vectors("unary", {sum, make(node.outputs[0])}, elements(node.outputs[0]), {node.op_type == "BiasGelu" ? kGelu : kFastGelu}, {0, 0});
+  tensor_of(node.inputs[1]);
+  Chain chain{node.inputs[0], {}, {}};
+  if (!add_node(chain, node)) refuse("adds a tensor that is no row of its input");
+  follow(chain);
+  launch_chain(in, chain);
 }
 
 }  // namespace plx::device

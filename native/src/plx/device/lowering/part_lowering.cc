@@ -81,8 +81,10 @@ static float from_half(uint16_t half) {
 
 // Those that are there twice: for float32 and for float16 in memory.
 static bool computes_with_numbers(std::string_view kernel) {
-  static constexpr std::string_view kernels[] = {"unary",      "binary", "binary_broadcast", "compare_float", "reduce", "softmax", "softmax_rows",
-                                                 "layer_norm", "skip_layer_norm", "pool", "resize", "convolve", "pack", "pack_image", "multiply"};
+  static constexpr std::string_view kernels[] = {"unary",      "chain",           "binary",   "binary_broadcast", "compare_float",
+                                                 "reduce",     "softmax",         "pool",     "softmax_rows",     "layer_norm",
+                                                 "resize",     "skip_layer_norm", "convolve", "pack",             "pack_image",
+                                                 "multiply"};
   return std::find(std::begin(kernels), std::end(kernels), kernel) != std::end(kernels) || kernel.find("half") != kernel.npos;
 }
 

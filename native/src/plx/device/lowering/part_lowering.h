@@ -32,6 +32,8 @@ enum Function {
   kReciprocal, kFloor, kCeil, kRound, kSin, kCos, kHardSigmoid, kHardSwish, kSoftplus, kSoftsign, kThresholdedRelu, kSelu, kSign,
   kClipNan,
 };
+constexpr int kWithOther = 64;    // combine() of opencl/kernels.cl with another tensor on the right
+constexpr int kOtherFirst = 128;  // or on the left
 struct Apply {
   int function = kNothing;
   float alpha = 0;
@@ -129,11 +131,29 @@ class Lowering {
   Loops loops_over(const graph::Node& node, std::initializer_list<size_t> inputs) const;
   static Dims sizes_and_strides(const Loops& loops);
 
-  // ---- functions of one number
-  // The one that reads this value, if nothing else does and it is of this part.
-  std::optional<std::pair<NodeId, Apply>> follower(ValueId value);
-  // The value that an epilogue's function is to make in place of this one.
-  ValueId fuse(ValueId value, Apply& apply);
+  // ---- element by element, and what is fused
+  // The node that reads this value, if no other does and it is of this part.
+  NodeId only_reader(ValueId value) const;
+  // A function of one number; or arithmetic with another tensor, which is as large or repeats.
+  struct Step {
+    Apply apply;    // function: from kWithOther on arithmetic
+    int other = 0;  // of Chain::others
+    Period repeats;
+    bool adds() const { return apply.function == kWithOther || apply.function == kOtherFirst; }
+  };
+  // What is worked out together with the value that a node makes.
+  struct Chain {
+    ValueId value = kNone;  // that comes out in the end
+    std::vector<Step> steps;
+    std::vector<int> others;  // tensors
+  };
+  // Adds arithmetic of the value so far with another; false if it cannot be fused.
+  bool add_arithmetic(Chain& chain, int function, ValueId other, bool other_first);
+  // Adds what a node makes of the value so far; false if it cannot be fused.
+  bool add_node(Chain& chain, const graph::Node& node);
+  // Adds all nodes that can be fused.
+  void follow(Chain& chain);
+  void launch_chain(int from, const Chain& chain);
   // Nothing if the node is no function of one number.
   std::optional<Apply> function_of(const graph::Node& node) const;
   // The activation that ONNX Runtime has fused into a node, by its attributes.
@@ -191,7 +211,16 @@ class Lowering {
   };
   int widened(int tensor, int64_t count);
   static Batches batches_of(Dims sizes, Dims strides);
-  void multiply(const Product& p, ValueId value, Apply apply);
+  // What a product or convolution makes of its sums before it writes them: with a bias of one number a column, if one comes
+  // first, and one function.
+  struct Epilogue {
+    int bias = -1;
+    Apply apply;
+    ValueId value = kNone;  // that comes out
+  };
+  // columns: 0 if no bias can be added.
+  Epilogue epilogue(const graph::Node& node, int64_t columns);
+  void multiply(Product p, const graph::Node& node);
   // The panels of a right matrix, or of many; made once if it is a constant.
   int pack(ValueId value, int64_t batches, int64_t depth, int64_t columns, bool transposed);
   // A left matrix in rows and in float32, whatever it was.

@@ -15,13 +15,34 @@ Lowering::Batches Lowering::batches_of(Dims sizes, Dims strides) {
   return {loops.dims[5], loops.strides[0][4], loops.strides[0][5]};
 }
 
-void Lowering::multiply(const Product& p, ValueId value, Apply apply) {
-  value = fuse(value, apply);
-  const int to = make(value);
-  launch("multiply", {p.left, p.right, p.bias < 0 ? p.left : p.bias, to},
+Lowering::Epilogue Lowering::epilogue(const graph::Node& node, int64_t columns) {
+  Epilogue e{-1, fused_activation(node), node.outputs[0]};
+  while (e.apply.function == kNothing) {
+    const NodeId next = only_reader(e.value);
+    Chain chain{e.value, {}, {}};
+    if (next == kNone || !add_node(chain, graph_.nodes[static_cast<size_t>(next)])) break;
+    Epilogue more = e;
+    more.value = chain.value;
+    auto step = chain.steps.begin();
+    if (more.bias < 0 && step->adds() && step->repeats.every == 1 && step->repeats.period == columns) more.bias = chain.others[step++->other];
+    if (step != chain.steps.end() && step->apply.function < kWithOther) more.apply = step++->apply;
+    if (step != chain.steps.end()) break;
+    e = more;
+    done_[static_cast<size_t>(next)] = true;
+  }
+  return e;
+}
+
+void Lowering::multiply(Product p, const graph::Node& node) {
+  const Epilogue e = epilogue(node, p.bias < 0 ? p.columns : 0);
+  if (e.bias >= 0) {
+    p.bias = e.bias;
+    p.bias_kind = 2;
+  }
+  launch("multiply", {p.left, p.right, p.bias < 0 ? p.left : p.bias, make(e.value)},
          {p.rows, p.columns, p.depth, p.batches, p.of_left.batch, p.of_left.outer, p.of_left.inner, p.of_right.batch, p.of_right.outer,
-          p.of_right.inner, p.bias < 0 ? 0 : p.bias_kind, apply.function},
-         {p.scale, apply.alpha, apply.beta}, {(p.rows + tuning_.rows - 1) / tuning_.rows, panels(p.columns), p.batches});
+          p.of_right.inner, p.bias < 0 ? 0 : p.bias_kind, e.apply.function},
+         {p.scale, e.apply.alpha, e.apply.beta}, {(p.rows + tuning_.rows - 1) / tuning_.rows, panels(p.columns), p.batches});
 }
 
 int Lowering::pack(ValueId value, int64_t batches, int64_t depth, int64_t columns, bool transposed) {
@@ -86,7 +107,7 @@ void Lowering::matmul(const graph::Node& node) {
     p.of_left = batches_of(batch, scaled(broadcast_strides(batch_dims(a), batch), p.rows * p.depth));
     p.of_right = batches_of(batch, scaled(broadcast_strides(batch_dims(b), batch), panels(p.columns) * p.depth * tuning_.vector));
   }
-  multiply(p, node.outputs[0], fused_activation(node));
+  multiply(p, node);
 }
 
 void Lowering::gemm(const graph::Node& node) {
@@ -115,7 +136,7 @@ void Lowering::gemm(const graph::Node& node) {
   }
   p.left = by_rows(node.inputs[0], 1, p.rows, p.depth, trans_a);
   p.right = pack(node.inputs[1], 1, p.depth, p.columns, trans_b);
-  multiply(p, node.outputs[0], fused_activation(node));
+  multiply(p, node);
 }
 
 void Lowering::conv(const graph::Node& node) {
@@ -137,14 +158,13 @@ void Lowering::conv(const graph::Node& node) {
   const int bias = has_input(node, 2) ? tensor_of(node.inputs[2]) : -1;
   const int from = tensor_of(node.inputs[0]);
   const int filter = tensor_of(node.inputs[1]);
-  Apply apply = fused_activation(node);
   const int64_t packed = p.batches * panels(p.columns) * p.depth * tuning_.vector;
   if (p.rows < 4 || packed > kMostElements) {
-    const ValueId value = fuse(node.outputs[0], apply);
-    launch_each("convolve", {from, filter, bias < 0 ? filter : bias, make(value)}, elements(node.outputs[0]),
+    const Epilogue e = epilogue(node, 0);
+    launch_each("convolve", {from, filter, bias < 0 ? filter : bias, make(e.value)}, elements(node.outputs[0]),
                 {in[1], w.height, w.width, outputs, w.out_height, w.out_width, w.kh, w.kw, w.sh, w.sw, w.ph, w.pw, w.dh, w.dw, groups,
-                 bias < 0 ? 0 : 1, apply.function},
-                {apply.alpha, apply.beta});
+                 bias < 0 ? 0 : 1, e.apply.function},
+                {e.apply.alpha, e.apply.beta});
     return;
   }
   p.left = widened(filter, elements(node.inputs[1]));
@@ -155,7 +175,7 @@ void Lowering::conv(const graph::Node& node) {
   p.bias_kind = 1;
   launch_each("pack_image", {from, p.right}, packed / tuning_.vector,
               {in[1], w.height, w.width, w.out_height, w.out_width, w.kh, w.kw, w.sh, w.sw, w.ph, w.pw, w.dh, w.dw, groups});
-  multiply(p, node.outputs[0], apply);
+  multiply(p, node);
 }
 
 }  // namespace plx::device
