@@ -25,7 +25,8 @@ test_usage() {
   echo "       ./plx test --soak"
   echo "Runs all tests, or those of the named steps. --long takes an hour or more: 200 generated models in place of"
   echo "40 and 12, 1,000 runs of three of them in place of 100, every model with every cut, policy and thread count,"
-  echo "10,000 mutated models in place of 250, more sizes and inputs of dynamic models."
+  echo "10,000 mutated models in place of 250, more sizes and inputs of dynamic models, 200 draws of each case of the"
+  echo "devices' suite in place of 12."
   echo "--soak runs 10,000 cycles each of loads, sessions, failures, cancelled runs, new shapes and engines in place of"
   echo "tests, and fails if memory grows by more than 2 % after the first 500 (bench/soak)."
   for step in "${all_steps[@]}"; do printf '  %-10s %s\n' "$step" "${step_titles[$step]}"; done
@@ -143,7 +144,7 @@ run_tests() {
         if [[ $step == --help ]]; then test_usage; exit 0; fi
         if [[ $step == --soak ]]; then exec "$root/bench/soak" --check; fi
         if [[ $step == --long ]]; then
-          export PLX_LONG=1 PLX_RANDOM_GRAPHS=200 PLX_RANDOM_RUNS=1000
+          export PLX_LONG=1 PLX_RANDOM_GRAPHS=200 PLX_RANDOM_RUNS=1000 PLX_CTS_DRAWS=200
           continue
         fi
         test_usage >&2
