@@ -28,6 +28,7 @@ struct Info {
   std::string driver;  // and its version
   bool shares_memory = false;  // the CPU reaches the device's memory in place
   bool is_cpu = false;         // it is the CPU under another name, as with PoCL
+  uint64_t compute_units = 0;  // 0: not told
   uint64_t work_group = 0;     // the most invocations in one group
   uint64_t local_bytes = 0;    // that a group shares
   uint64_t memory_bytes = 0;

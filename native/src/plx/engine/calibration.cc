@@ -52,6 +52,7 @@ std::string key_of(const ort::Runtime& runtime, const device::Info& info) {
   Hasher hasher;
   hasher.add(kVersion);
   for (const std::string& text : {info.kind, info.name, info.driver, processor(), runtime.version()}) hasher.add(text);
+  hasher.add(info.compute_units);  // of PoCL, as many as it was told to use
   hasher.add(static_cast<uint64_t>(runtime.threads()));
   return hasher.text();
 }

@@ -45,7 +45,7 @@ final class CoExecution implements Callable<Integer> {
     private static final int STREAM_ROUNDS = 3;
     private static final int QUICK_STREAM_ROUNDS = 1;
     private static final int REQUESTS = 32;
-    private static final List<Integer> DEPTHS = List.of(2, 3);
+    private static final List<Integer> DEPTHS = List.of(2, 3, 4);
     /** Between two runs, so that each one finds the pool's threads asleep, whoever ran before. */
     private static final int REST_MS = 5;
     /** The set of {@link ModelInputs} of which open dimensions are 16. */
