@@ -11,7 +11,7 @@ namespace plx::cts {
 namespace {
 
 // The kernels that a run launches, in order.
-std::vector<std::string> launches(const Draft& draft) {
+std::vector<std::string> launches(const Draft& draft, const device::Tuning& tuning = {}) {
   const std::string bytes = draft.bytes();
   auto graph = graph::read_model(std::as_bytes(std::span(bytes.data(), bytes.size())), std::make_shared<graph::Storage>(), {});
   if (!graph) throw std::runtime_error(graph.error().message);
@@ -19,7 +19,7 @@ std::vector<std::string> launches(const Draft& draft) {
   if (!inferred) throw std::runtime_error(inferred.error().message);
   std::vector<graph::NodeId> nodes(graph->nodes.size());
   for (size_t i = 0; i < nodes.size(); ++i) nodes[i] = static_cast<graph::NodeId>(i);
-  const auto lowered = device::lower({&*graph, &inferred->shapes, nodes, graph->inputs, graph->outputs}, {}, 64);
+  const auto lowered = device::lower({&*graph, &inferred->shapes, nodes, graph->inputs, graph->outputs}, tuning, 64);
   if (!lowered) throw std::runtime_error(lowered.error().message);
   std::vector<std::string> kernels;
   for (const auto& launch : lowered->launches) kernels.emplace_back(launch.kernel);
@@ -91,6 +91,33 @@ TEST(Lowering, DoesNotFuseWhatIsReadTwiceOrMadeLaterOrRepeatsOtherwise) {
   const std::string from = repeats.input({4, 6, 5});
   repeats.output(repeats.node("Add", {repeats.node("MatMul", {from, repeats.constant({5, 5})}), repeats.constant({4, 1, 5})}));
   EXPECT_EQ(launches(repeats), Kernels({"multiply", "binary_broadcast"})) << "no period";
+}
+
+TEST(Lowering, TakesTilesForProductsWithRowsEnough) {
+  const device::Tuning tiles{.group = 8, .tile = 16};
+  Draft d(1);
+  const std::string x = d.input({1, 4, 6, 6});
+  const std::string v = d.node("Relu", {d.node("Conv", {x, d.constant({8, 4, 3, 3})})});
+  d.output(d.node("MatMul", {d.node("Reshape", {v, d.ints({2}, {8, 16})}), d.constant({16, 5})}));
+  EXPECT_EQ(launches(d, tiles), Kernels({"convolve_tiled", "multiply_tiled"}));
+  Draft row(1);
+  row.output(row.node("MatMul", {row.input({1, 9}), row.constant({9, 5})}));
+  EXPECT_EQ(launches(row, tiles), Kernels({"multiply"}));
+}
+
+TEST(Lowering, TakesTilesAsLargeAsTheLimitsAllow) {
+  const auto shape = [](int vector, uint64_t work_group, uint64_t local_bytes) {
+    const device::Tuning made = device::tiled({.vector = vector}, work_group, local_bytes);
+    EXPECT_LE(made.local_bytes(), local_bytes);
+    return std::pair{made.group, made.tile};
+  };
+  EXPECT_EQ(shape(4, 1024, 48 << 10), std::pair(8, 16));
+  EXPECT_EQ(shape(4, 64, 6 << 10), std::pair(8, 16)) << "8 * 16 * (8 + 4) numbers";
+  EXPECT_EQ(shape(4, 64, (6 << 10) - 1), std::pair(8, 8));
+  EXPECT_EQ(shape(16, 256, 4 << 10), std::pair(4, 8));
+  EXPECT_EQ(shape(4, 63, 48 << 10), std::pair(4, 16));
+  EXPECT_EQ(shape(4, 15, 48 << 10), std::pair(0, 0));
+  EXPECT_EQ(shape(4, 256, 1 << 10), std::pair(0, 0));
 }
 
 }  // namespace

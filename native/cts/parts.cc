@@ -41,6 +41,19 @@ std::string chained(Draft& d, std::string v, const Dims& dims) {
 
 std::vector<Case> make() {
   std::vector<Case> all;
+  // Larger than a group's tile along every axis.
+  all.push_back({"products of several tiles", [](Draft& d) {
+                   const int64_t rows = d.number(60, 140);
+                   const int64_t depth = d.number(1, 50);
+                   const int64_t columns = d.number(30, 150);
+                   const std::string x = d.input({2, rows, depth});
+                   const std::string v = d.node("MatMul", {x, d.either({depth, columns})});
+                   const std::string image = d.input({1, 6, 13, 17});
+                   const int64_t filters = 2 * d.number(33, 50);
+                   const std::string w = d.constant({filters, 3, 3, 3}, -0.3f, 0.3f);
+                   d.output(d.node("Conv", {image, w, d.constant({filters})}, {attr("group", int64_t{2}), attr("pads", Dims{1, 0, 1, 2})}));
+                   d.output(d.node("Relu", {v}));
+                 }, 1e-3, 1e-4});
   for (const bool halves : {false, true}) {
     const double relative = halves ? 1e-2 : 1e-3;
     const double absolute = halves ? 2e-2 : 1e-4;  // in float16 ONNX Runtime rounds after each step, and we at the end

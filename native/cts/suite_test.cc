@@ -1,6 +1,6 @@
-// The suite on each device: the first OpenCL one, as it is, and with the limits of a small GPU and memory of its own; and
-// those that need no hardware, where a few draws of each case are enough. Without an OpenCL driver the tests fail: where they run, PoCL is
-// installed.
+// The suite on each device: the first OpenCL one, as it is, and with the limits of a small GPU and memory of its own, both also
+// with products by tiles as on a GPU; and those that need no hardware, where a few draws of each case are enough. Without an
+// OpenCL driver the tests fail: where they run, PoCL is installed.
 //
 // PLX_CTS_DRAWS says how many draws of each case on OpenCL (default 12; ./plx test --long sets 200).
 #include <gtest/gtest.h>
@@ -16,8 +16,9 @@
 namespace plx::cts {
 namespace {
 
-std::shared_ptr<device::Device> open_cl(bool small) {
+std::shared_ptr<device::Device> open_cl(bool small, bool tiled) {
   device::opencl::Options options;
+  options.tiled = tiled;
   if (small) {
     options.most_work_group = 256;
     options.most_local_bytes = 16 << 10;
@@ -44,10 +45,13 @@ struct Target {
   const char* name;
   std::shared_ptr<device::Device> (*open)();
   int draws;
+  bool tiled = false;
 };
 std::vector<Target> targets() {
-  return {{"opencl", [] { return open_cl(false); }, draws_on_hardware()},
-          {"opencl_small", [] { return open_cl(true); }, draws_on_hardware()},
+  return {{"opencl", [] { return open_cl(false, false); }, draws_on_hardware()},
+          {"opencl_small", [] { return open_cl(true, false); }, draws_on_hardware()},
+          {"opencl_tiled", [] { return open_cl(false, true); }, draws_on_hardware(), true},
+          {"opencl_tiled_small", [] { return open_cl(true, true); }, draws_on_hardware(), true},
           {"cpu", [] { return device::cpu::make(ort::testing::runtime()); }, 2},
           {"null", [] { return null(true); }, 2},
           {"null_apart", [] { return null(false); }, 2}};
@@ -61,7 +65,22 @@ device::Device& device_of(const Target& target) {
   return *device;
 }
 
-class OnDevice : public ::testing::TestWithParam<std::tuple<Target, size_t>> {
+using Which = std::pair<Target, size_t>;  // and the case
+
+// With tiles only what has products: the rest is the same.
+std::vector<Which> on_all(const std::vector<Case>& cases) {
+  std::vector<Which> all;
+  for (const Target& target : targets()) {
+    for (size_t i = 0; i < cases.size(); ++i) {
+      const auto about = [&](const char* what) { return cases[i].name.find(what) != std::string::npos; };
+      const bool products = about("Conv") || about("MatMul") || about("Gemm") || about("product") || about("convolution") || about("attention");
+      if (!target.tiled || products) all.emplace_back(target, i);
+    }
+  }
+  return all;
+}
+
+class OnDevice : public ::testing::TestWithParam<Which> {
  protected:
   void run(const std::vector<Case>& cases) {
     const auto& [target, index] = GetParam();
@@ -74,16 +93,16 @@ class OnDevice : public ::testing::TestWithParam<std::tuple<Target, size_t>> {
 class Operators : public OnDevice {};
 class Parts : public OnDevice {};
 
-std::string name_of(const std::vector<Case>& cases, const std::tuple<Target, size_t>& param) {
+std::string name_of(const std::vector<Case>& cases, const Which& param) {
   const auto& [target, index] = param;
   std::string name = std::string(target.name) + "_" + std::to_string(index) + "_" + cases[index].name;
   for (char& c : name) c = std::isalnum(static_cast<unsigned char>(c)) != 0 ? c : '_';
   return name;
 }
 
-INSTANTIATE_TEST_SUITE_P(Cts, Operators, ::testing::Combine(::testing::ValuesIn(targets()), ::testing::Range<size_t>(0, operators().size())),
+INSTANTIATE_TEST_SUITE_P(Cts, Operators, ::testing::ValuesIn(on_all(operators())),
                          [](const auto& info) { return name_of(operators(), info.param); });
-INSTANTIATE_TEST_SUITE_P(Cts, Parts, ::testing::Combine(::testing::ValuesIn(targets()), ::testing::Range<size_t>(0, parts().size())),
+INSTANTIATE_TEST_SUITE_P(Cts, Parts, ::testing::ValuesIn(on_all(parts())),
                          [](const auto& info) { return name_of(parts(), info.param); });
 
 TEST_P(Operators, AgreeWithOnnxRuntime) { run(operators()); }

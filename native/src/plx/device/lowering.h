@@ -25,7 +25,15 @@ namespace plx::device {
 struct Tuning {
   int vector = 4;  // floats in a vector: 4, 8 or 16
   int rows = 8;    // of a matrix product, by one work item
+  // Products and convolutions by groups of group x group work items, with tiles in local memory that are `tile` deep; 0: by work
+  // items on their own.
+  int group = 0;
+  int tile = 0;
+  uint64_t local_bytes() const { return static_cast<uint64_t>(tile) * static_cast<uint64_t>(group) * static_cast<uint64_t>(rows + vector) * 4; }
 };
+
+// The largest groups and tiles that a device with these limits can have; without any where not even the smallest fit.
+Tuning tiled(Tuning tuning, uint64_t work_group, uint64_t local_bytes);
 
 struct Lowered {
   enum class Memory {
@@ -55,6 +63,7 @@ struct Lowered {
     std::vector<int32_t> ints;
     std::vector<float> floats;
     std::array<uint64_t, 3> items = {1, 1, 1};
+    int group = 0;  // work items along the first two axes that are a group; 0: as the device likes
     graph::NodeId node = graph::kNone;
   };
   std::vector<Tensor> tensors;

@@ -84,7 +84,7 @@ static bool computes_with_numbers(std::string_view kernel) {
   static constexpr std::string_view kernels[] = {"unary",      "chain",           "binary",   "binary_broadcast", "compare_float",
                                                  "reduce",     "softmax",         "pool",     "softmax_rows",     "layer_norm",
                                                  "resize",     "skip_layer_norm", "convolve", "pack",             "pack_image",
-                                                 "multiply"};
+                                                 "multiply",   "multiply_tiled",  "convolve_tiled"};
   return std::find(std::begin(kernels), std::end(kernels), kernel) != std::end(kernels) || kernel.find("half") != kernel.npos;
 }
 

@@ -220,6 +220,8 @@ class Lowering {
   };
   // columns: 0 if no bias can be added.
   Epilogue epilogue(const graph::Node& node, int64_t columns);
+  // A work item for so many rows and a panel, on its own or in a group with tiles.
+  void launch_product(const char* kernel, std::vector<int> tensors, const Dims& ints, std::vector<float> numbers, const Product& p, bool tiled);
   void multiply(Product p, const graph::Node& node);
   // The panels of a right matrix, or of many; made once if it is a constant.
   int pack(ValueId value, int64_t batches, int64_t depth, int64_t columns, bool transposed);

@@ -39,10 +39,18 @@ void Lowering::multiply(Product p, const graph::Node& node) {
     p.bias = e.bias;
     p.bias_kind = 2;
   }
-  launch("multiply", {p.left, p.right, p.bias < 0 ? p.left : p.bias, make(e.value)},
-         {p.rows, p.columns, p.depth, p.batches, p.of_left.batch, p.of_left.outer, p.of_left.inner, p.of_right.batch, p.of_right.outer,
-          p.of_right.inner, p.bias < 0 ? 0 : p.bias_kind, e.apply.function},
-         {p.scale, e.apply.alpha, e.apply.beta}, {(p.rows + tuning_.rows - 1) / tuning_.rows, panels(p.columns), p.batches});
+  // Few rows leave most of a group idle.
+  const bool tiled = tuning_.group != 0 && p.rows >= tuning_.rows;
+  launch_product(tiled ? "multiply_tiled" : "multiply", {p.left, p.right, p.bias < 0 ? p.left : p.bias, make(e.value)},
+                 {p.rows, p.columns, p.depth, p.batches, p.of_left.batch, p.of_left.outer, p.of_left.inner, p.of_right.batch, p.of_right.outer,
+                  p.of_right.inner, p.bias < 0 ? 0 : p.bias_kind, e.apply.function},
+                 {p.scale, e.apply.alpha, e.apply.beta}, p, tiled);
+}
+
+void Lowering::launch_product(const char* kernel, std::vector<int> tensors, const Dims& ints, std::vector<float> numbers, const Product& p,
+                              bool tiled) {
+  launch(kernel, std::move(tensors), ints, std::move(numbers), {(p.rows + tuning_.rows - 1) / tuning_.rows, panels(p.columns), p.batches});
+  if (tiled) out_.launches.back().group = tuning_.group;
 }
 
 int Lowering::pack(ValueId value, int64_t batches, int64_t depth, int64_t columns, bool transposed) {
@@ -158,12 +166,22 @@ void Lowering::conv(const graph::Node& node) {
   const int bias = has_input(node, 2) ? tensor_of(node.inputs[2]) : -1;
   const int from = tensor_of(node.inputs[0]);
   const int filter = tensor_of(node.inputs[1]);
+  const Dims image = {in[1], w.height, w.width, outputs, w.out_height, w.out_width, w.kh, w.kw, w.sh, w.sw, w.ph, w.pw, w.dh, w.dw, groups,
+                      bias < 0 ? 0 : 1};
+  if (tuning_.group != 0 && p.rows >= 4) {
+    const Epilogue e = epilogue(node, 0);
+    Dims ints = image;
+    ints.push_back(e.apply.function);
+    launch_product("convolve_tiled", {widened(filter, elements(node.inputs[1])), from, bias < 0 ? from : bias, make(e.value)}, ints,
+                   {e.apply.alpha, e.apply.beta}, p, true);
+    return;
+  }
   const int64_t packed = p.batches * panels(p.columns) * p.depth * tuning_.vector;
   if (p.rows < 4 || packed > kMostElements) {
     const Epilogue e = epilogue(node, 0);
-    launch_each("convolve", {from, filter, bias < 0 ? filter : bias, make(e.value)}, elements(node.outputs[0]),
-                {in[1], w.height, w.width, outputs, w.out_height, w.out_width, w.kh, w.kw, w.sh, w.sw, w.ph, w.pw, w.dh, w.dw, groups,
-                 bias < 0 ? 0 : 1, e.apply.function},
+    Dims ints = image;
+    ints.push_back(e.apply.function);
+    launch_each("convolve", {from, filter, bias < 0 ? filter : bias, make(e.value)}, elements(node.outputs[0]), std::move(ints),
                 {e.apply.alpha, e.apply.beta});
     return;
   }

@@ -2,6 +2,7 @@
 // the lowering gives them. Set when the program is built:
 //   VW    floats in a vector, 4, 8 or 16: as wide as the device likes them
 //   ROWS  rows of a matrix product that one work item makes
+//   GROUP, TILE  for products by work groups, if set: items of a group along each of two axes, and the depth of a tile
 //   HALF  if set, numbers lie as float16 in memory; all are computed with in float32, so that nothing needs cl_khr_fp16.
 //         That extension's arithmetic is left alone: 11 bits are too few to sum hundreds of products in, and no driver
 //         that the tests have has it.
@@ -758,3 +759,124 @@ __kernel void multiply(__global const float* restrict left, __global const NUMBE
     }
   }
 }
+
+// ---- matrix products of work groups ------------------------------------------------------------------------------------
+// For devices with local memory of their own. A group of GROUP x GROUP work items makes GROUP * ROWS rows and GROUP panels;
+// TILE of the depth at a time is brought into local memory, by all of them, and read from there. Whoever has nothing to
+// make works along, as all have to meet at the barriers.
+#ifdef GROUP
+
+// lefts is [TILE][GROUP * ROWS].
+void fill_left(__local float* lefts, __global const float* left, int first_row, int rows, int first, int depth) {
+  for (int i = get_local_id(1) * GROUP + get_local_id(0); i < GROUP * ROWS * TILE; i += GROUP * GROUP) {
+    const int k = first + i % TILE;
+    const int row = first_row + i / TILE;
+    lefts[i % TILE * (GROUP * ROWS) + i / TILE] = k < depth && row < rows ? left[(size_t)row * depth + k] : 0.0f;
+  }
+}
+
+// rights is [TILE][GROUP * VW].
+void add_tile(VF* sum, __local const float* lefts, __local const float* rights) {
+  lefts += get_local_id(0) * ROWS;
+  rights += get_local_id(1) * VW;
+  for (int k = 0; k < TILE; ++k) {
+    const VF x = VLOAD(0, rights + k * (GROUP * VW));
+#pragma unroll
+    for (int r = 0; r < ROWS; ++r) sum[r] = MULTIPLY_ADD((VF)(lefts[k * (GROUP * ROWS) + r]), x, sum[r]);
+  }
+}
+
+// VW numbers of a row of a product, or what is left of them: function(v + bias). The row begins at out.
+void write_panel(VF v, int panel, int columns, int row, __global const NUMBER* restrict bias, int bias_kind,
+                 __global NUMBER* restrict out, int function, float alpha, float beta) {
+  if (bias_kind == 1) v += READ(bias, row);
+  const int used = min(VW, columns - panel * VW);
+  if (used == VW) {
+    if (bias_kind == 2) v += READ_VECTOR(panel, bias);
+    WRITE_VECTOR(apply_all(function, v, alpha, beta), panel, out);
+    return;
+  }
+  float values[VW];
+  VSTORE(v, 0, values);
+  for (int lane = 0; lane < used; ++lane) {
+    const int column = panel * VW + lane;
+    WRITE(apply(function, values[lane] + (bias_kind == 2 ? READ(bias, column) : 0.0f), alpha, beta), out, column);
+  }
+}
+
+// As multiply.
+__kernel __attribute__((reqd_work_group_size(GROUP, GROUP, 1))) void multiply_tiled(
+    __global const float* restrict left, __global const NUMBER* restrict right, __global const NUMBER* restrict bias,
+    __global NUMBER* restrict out, int rows, int columns, int depth, int batches, int left_batch, int left_outer, int left_inner,
+    int right_batch, int right_outer, int right_inner, int bias_kind, int function, float scale, float alpha, float beta) {
+  __local float lefts[TILE * GROUP * ROWS];
+  __local float rights[TILE * GROUP * VW];
+  const int panel = get_global_id(1);
+  const int row = get_global_id(0) * ROWS;
+  const int b = get_global_id(2);
+  const int panels = (columns + VW - 1) / VW;
+  left += b / left_batch * left_outer + b % left_batch * left_inner;
+  right += b / right_batch * right_outer + b % right_batch * right_inner;
+  VF sum[ROWS];
+  for (int r = 0; r < ROWS; ++r) sum[r] = (VF)(0.0f);
+  for (int first = 0; first < depth; first += TILE) {
+    fill_left(lefts, left, get_group_id(0) * GROUP * ROWS, rows, first, depth);
+    for (int i = get_local_id(1) * GROUP + get_local_id(0); i < GROUP * TILE; i += GROUP * GROUP) {
+      const int k = first + i % TILE;
+      const int from = get_group_id(1) * GROUP + i / TILE;
+      const VF x = k < depth && from < panels ? READ_VECTOR(0, right + ((size_t)from * depth + k) * VW) : (VF)(0.0f);
+      VSTORE(x, 0, rights + i % TILE * (GROUP * VW) + i / TILE * VW);
+    }
+    barrier(CLK_LOCAL_MEM_FENCE);
+    add_tile(sum, lefts, rights);
+    barrier(CLK_LOCAL_MEM_FENCE);
+  }
+  if (panel >= panels) return;
+  const int bias_row = b % left_batch * (left_inner != 0 ? rows : 0);
+  for (int r = 0; r < ROWS && row + r < rows; ++r) {
+    write_panel(sum[r] * scale, panel, columns, bias_row + row + r, bias, bias_kind, out + ((size_t)b * rows + row + r) * columns, function,
+                alpha, beta);
+  }
+}
+
+// A convolution as a product whose right matrix is read from the image where it lies: row k is one place of the filter,
+// column c one of the output. weights are [outputs, channels / groups, kh, kw]; bias is one a filter.
+__kernel __attribute__((reqd_work_group_size(GROUP, GROUP, 1))) void convolve_tiled(
+    __global const float* restrict weights, __global const NUMBER* restrict in, __global const NUMBER* restrict bias,
+    __global NUMBER* restrict out, int channels, int height, int width, int outputs, int out_height, int out_width, int kh, int kw,
+    int sh, int sw, int ph, int pw, int dh, int dw, int groups, int has_bias, int function, float alpha, float beta) {
+  __local float lefts[TILE * GROUP * ROWS];
+  __local float rights[TILE * GROUP * VW];
+  const int panel = get_global_id(1);
+  const int row = get_global_id(0) * ROWS;
+  const int b = get_global_id(2);
+  const int rows = outputs / groups;
+  const int columns = out_height * out_width;
+  const int depth = channels / groups * kh * kw;
+  const int filter = b % groups * rows;
+  weights += (size_t)filter * depth;
+  in += ((size_t)(b / groups) * channels + b % groups * (channels / groups)) * height * width;
+  VF sum[ROWS];
+  for (int r = 0; r < ROWS; ++r) sum[r] = (VF)(0.0f);
+  for (int first = 0; first < depth; first += TILE) {
+    fill_left(lefts, weights, get_group_id(0) * GROUP * ROWS, rows, first, depth);
+    // Neighbours in a group read neighbours in the image.
+    for (int i = get_local_id(1) * GROUP + get_local_id(0); i < GROUP * VW * TILE; i += GROUP * GROUP) {
+      const int k = first + i / (GROUP * VW);
+      const int column = get_group_id(1) * GROUP * VW + i % (GROUP * VW);
+      const int y = column / out_width * sh + k / kw % kh * dh - ph;
+      const int x = column % out_width * sw + k % kw * dw - pw;
+      const bool inside = k < depth && column < columns && y >= 0 && y < height && x >= 0 && x < width;
+      rights[i] = inside ? READ(in, ((size_t)(k / (kh * kw)) * height + y) * width + x) : 0.0f;
+    }
+    barrier(CLK_LOCAL_MEM_FENCE);
+    add_tile(sum, lefts, rights);
+    barrier(CLK_LOCAL_MEM_FENCE);
+  }
+  if (panel * VW >= columns) return;
+  for (int r = 0; r < ROWS && row + r < rows; ++r) {
+    write_panel(sum[r], panel, columns, filter + row + r, bias, has_bias, out + ((size_t)b * rows + row + r) * columns, function, alpha,
+                beta);
+  }
+}
+#endif

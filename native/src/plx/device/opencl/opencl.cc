@@ -132,6 +132,9 @@ class ClDevice final : public Device, public std::enable_shared_from_this<ClDevi
     if (options.vector != 0) preferred = static_cast<cl_uint>(options.vector);
     tuning.vector = preferred >= 16 ? 16 : preferred >= 8 ? 8 : 4;
     tuning.rows = 8;
+    // Where local memory is other memory under another name, as on Mali, tiles there are copies and nothing else.
+    const bool has_local = number_of<cl_device_local_mem_type>(api, found_.device, CL_DEVICE_LOCAL_MEM_TYPE) == CL_LOCAL;
+    if (options.tiled.value_or(!info_.is_cpu && has_local)) tuning = tiled(tuning, info_.work_group, info_.local_bytes);
     alignment = std::max<uint64_t>(64, number_of<cl_uint>(api, found_.device, CL_DEVICE_MEM_BASE_ADDR_ALIGN, 1024) / 8);
     cl_int error = CL_SUCCESS;
     const cl_context_properties properties[] = {CL_CONTEXT_PLATFORM, reinterpret_cast<cl_context_properties>(found_.platform), 0};
@@ -228,7 +231,9 @@ class ClDevice final : public Device, public std::enable_shared_from_this<ClDevi
   }
 
   std::string build_options(bool halves) const {
-    return "-DVW=" + std::to_string(tuning.vector) + " -DROWS=" + std::to_string(tuning.rows) + (halves ? " -DHALF" : "");
+    std::string flags = "-DVW=" + std::to_string(tuning.vector) + " -DROWS=" + std::to_string(tuning.rows);
+    if (tuning.group != 0) flags += " -DGROUP=" + std::to_string(tuning.group) + " -DTILE=" + std::to_string(tuning.tile);
+    return flags + (halves ? " -DHALF" : "");
   }
 
   std::string cache_file(bool halves) const {
@@ -545,7 +550,8 @@ class ClProgram final : public Program {
     }
     const bool product = launch.items[1] != 1 || launch.items[2] != 1;
     const auto most = static_cast<size_t>(device_->info().work_group);
-    if (!product) ready.group[0] = std::min(kLinearGroup, most);
+    if (launch.group != 0) ready.group[0] = ready.group[1] = static_cast<size_t>(launch.group);
+    else if (!product) ready.group[0] = std::min(kLinearGroup, most);
     else if (!device_->info().is_cpu) {
       ready.group[0] = std::min<size_t>(8, most);
       ready.group[1] = std::min<size_t>(8, most / ready.group[0]);

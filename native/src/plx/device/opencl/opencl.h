@@ -10,6 +10,7 @@
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -28,6 +29,9 @@ struct Options {
   uint64_t most_work_group = 0;
   uint64_t most_local_bytes = 0;
   int vector = 0;  // floats in a vector; 0: as the driver prefers
+  // Products and convolutions by work groups, with tiles in local memory, where the limits allow; by default on what is no CPU
+  // and has local memory of its own.
+  std::optional<bool> tiled;
   bool shares_memory = true;  // false: as if it did not, whatever the driver says
   const Api* calls = nullptr;  // in place of the library's
   // For tests: called before each step of a submission ("write", "launch", "read", "wait") and of preparing ("build",
