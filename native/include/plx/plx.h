@@ -221,8 +221,8 @@ typedef struct plx_plan_options {
   /* 1 = estimate FLOPs and bytes with PLX_UNITS_WHOLE too, which costs a shape inference; cut plans always do. */
   int32_t estimate;
   /* The device whose delegate regions are sought: NULL or "" = none; "opencl", or "opencl:1" for the second one of
-   * plx_engine_devices_json, where they then run, at the sizes below; "gpu" = the built-in declaration; else the JSON text
-   * of one: {"name":..,"operators":[..],"min_nodes":3,"min_macs":1e9,"max_bytes_per_mac":0.1,
+   * plx_devices_json, where they then run, at the sizes below, and at others as far as those do not reach them; "gpu" =
+   * the built-in declaration; else the JSON text of one: {"name":..,"operators":[..],"min_nodes":3,"min_macs":1e9,"max_bytes_per_mac":0.1,
    * "latency_s":2e-4,"r_acc":2.6e13,"b_bw":51.2e9,"r_cpu":1e9}. A device that is declared need not be present. */
   const char* device;
   /* Sizes at which FLOPs and bytes are estimated, one per graph input that has open dimensions: names, ranks, and

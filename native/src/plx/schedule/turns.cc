@@ -15,22 +15,20 @@ uint64_t Turns::begin() {
   return ++begun_;
 }
 
-void Turns::take(uint64_t run, int places) {
+void Turns::change(uint64_t run, int held, int wanted) {
   std::unique_lock lock(mutex_);
   const auto first = [&] { return waiting_.empty() || *std::min_element(waiting_.begin(), waiting_.end()) >= run; };
-  if (free_ < places || !first()) {
+  if (held == wanted && first()) return;
+  free_ += held;
+  if (held > 0 && !waiting_.empty()) changed_.notify_all();
+  if (wanted == 0) return;
+  if (free_ < wanted || !first()) {
     waiting_.push_back(run);
-    changed_.wait(lock, [&] { return free_ >= places && first(); });
+    changed_.wait(lock, [&] { return free_ >= wanted && first(); });
     waiting_.erase(std::find(waiting_.begin(), waiting_.end(), run));
     if (!waiting_.empty()) changed_.notify_all();  // who is first now may fit beside this one
   }
-  free_ -= places;
-}
-
-void Turns::give(int places) {
-  const std::lock_guard lock(mutex_);
-  free_ += places;
-  if (!waiting_.empty()) changed_.notify_all();
+  free_ -= wanted;
 }
 
 }  // namespace plx::schedule

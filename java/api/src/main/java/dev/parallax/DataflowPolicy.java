@@ -102,7 +102,9 @@ public final class DataflowPolicy implements SchedulerPolicy {
             double beside = 0;
             BitSet mine = related.get(unit.index());
             for (int v = mine.nextClearBit(0); v < units.size() && beside < own / 2; v = mine.nextClearBit(v + 1)) {
-                beside += Math.min(own, time(units.get(v), false));
+                if (units.get(v).region() < 0) {  // a device takes no core
+                    beside += Math.min(own, time(units.get(v), false));
+                }
             }
             wide[unit.index()] = beside < own / 2;
         }

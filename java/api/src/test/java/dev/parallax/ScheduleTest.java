@@ -56,6 +56,17 @@ class ScheduleTest {
     }
 
     @Test
+    void whatADeviceDoesLeavesTheCoresToTheUnitBesideIt() {
+        String beside = DIAMOND.replace("\"branch\":1,\"layer\":1,\"region\":-1", "\"branch\":1,\"layer\":1,\"region\":0");
+        assertTrue(threadsOf(2, plan) == 1 && threadsOf(2, new Plan(Parsing.plan(beside), beside, "text")) == 0);
+    }
+
+    private int threadsOf(int unit, Plan of) {
+        return DataflowPolicy.INSTANCE.schedule(of, state).entries().stream().filter(e -> e.unit() == unit).findFirst()
+                .orElseThrow().threads();
+    }
+
+    @Test
     void theCoresPlanIsReadInFull() {
         assertEquals(Units.NODES, plan.cut());
         assertEquals(Rule.RELAXED, plan.rule());
