@@ -55,7 +55,7 @@ TEST(Lowering, FusesAFunctionIntoAConvolution) {
   Draft d(1);
   const std::string x = d.input({2, 4, 6, 6});
   const std::string v = d.node("Relu", {d.node("Conv", {x, d.constant({8, 4, 1, 1})})});
-  d.output(d.node("Add", {d.node("Mul", {v, d.constant({8, 1, 1})}), d.constant({1, 8, 1, 1})}));
+  d.output(d.node("Add", {d.node("Mul", {v, d.constant({8, 6, 6})}), d.constant({})}));
   EXPECT_EQ(launches(d), Kernels({"pack_image", "multiply", "chain"}));
 }
 
@@ -91,6 +91,11 @@ TEST(Lowering, DoesNotFuseWhatIsReadTwiceOrMadeLaterOrRepeatsOtherwise) {
   const std::string from = repeats.input({4, 6, 5});
   repeats.output(repeats.node("Add", {repeats.node("MatMul", {from, repeats.constant({5, 5})}), repeats.constant({4, 1, 5})}));
   EXPECT_EQ(launches(repeats), Kernels({"multiply", "binary_broadcast"})) << "no period";
+
+  Draft each(1);
+  const std::string image = each.input({1, 8, 6, 6});
+  each.output(each.node("Relu", {each.node("Mul", {image, each.constant({8, 1, 1})})}));
+  EXPECT_EQ(launches(each), Kernels({"binary_broadcast", "unary"})) << "one number for several";
 }
 
 TEST(Lowering, TakesTilesForProductsWithRowsEnough) {

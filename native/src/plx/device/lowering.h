@@ -3,8 +3,8 @@
 // A launch names a kernel, the tensors it is given, numbers, and how many work items there are. Kernels and the meaning of
 // their arguments are written down in opencl/kernels.cl; another interface to the same kind of device has to bring kernels
 // of the same names. View operators are no launches: their output is their input. Functions of one number and arithmetic with a
-// tensor that is as large or repeats, one after the other and read by nobody else, are one launch; a matrix product takes a bias
-// of one number a column and a function along, a convolution a function.
+// tensor that is as large, a scalar or repeats as a whole, one after the other and read by nobody else, are one launch; a matrix
+// product takes a bias of one number a column and a function along, a convolution a function.
 //
 // Numbers are float32, or float16 in memory; other element types can be moved, compared and converted. What cannot be
 // lowered is refused with a reason, before anything runs.

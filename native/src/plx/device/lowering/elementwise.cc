@@ -41,15 +41,16 @@ bool Lowering::add_arithmetic(Chain& chain, int function, ValueId other, bool ot
   if (other == kNone || other == chain.value || chain.steps.size() == kMostSteps) return false;
   if (!constant(other) && tensor_of_[static_cast<size_t>(other)] < 0) return false;  // made later
   if (element(other) != element(chain.value)) return false;
-  const auto period = period_of(dims(other), dims(chain.value));
-  if (!period) return false;
+  // One number for several goes along rows with less arithmetic, in a launch of its own.
+  const auto repeats = period_of(dims(other), dims(chain.value));
+  if (!repeats || repeats->every != 1) return false;
   const int tensor = tensor_of(other);
   auto at = std::find(chain.others.begin(), chain.others.end(), tensor);
   if (at == chain.others.end()) {
     if (chain.others.size() == kMostOthers) return false;
     at = chain.others.insert(at, tensor);
   }
-  chain.steps.push_back({{function + (other_first ? kOtherFirst : kWithOther)}, static_cast<int>(at - chain.others.begin()), *period});
+  chain.steps.push_back({{function + (other_first ? kOtherFirst : kWithOther)}, static_cast<int>(at - chain.others.begin()), repeats->period});
   return true;
 }
 
@@ -58,11 +59,11 @@ bool Lowering::add_node(Chain& chain, const graph::Node& node) {
   if (out == kNone || dims(out) != dims(chain.value) || element(out) != element(chain.value)) return false;
   if (const auto apply = function_of(node)) {
     if (node.inputs[0] != chain.value || chain.steps.size() == kMostSteps) return false;
-    chain.steps.push_back({*apply, 0, {}});
+    chain.steps.push_back({*apply, 0, 0});
   } else if (is_bias_gelu(node)) {
     if (node.inputs[0] != chain.value || chain.steps.size() + 2 > kMostSteps) return false;
     if (!add_arithmetic(chain, 0, node.inputs[1], false)) return false;
-    chain.steps.push_back({{node.op_type == "BiasGelu" ? kGelu : kFastGelu}, 0, {}});
+    chain.steps.push_back({{node.op_type == "BiasGelu" ? kGelu : kFastGelu}, 0, 0});
   } else {
     const int function = arithmetic_of(node);
     if (function < 0 || node.inputs.size() != 2) return false;
@@ -88,8 +89,7 @@ void Lowering::launch_chain(int from, const Chain& chain) {
     int32_t bits[2];
     std::memcpy(&bits[0], &step.apply.alpha, 4);
     std::memcpy(&bits[1], &step.apply.beta, 4);
-    const bool as_large = step.repeats.period == count;
-    ints.insert(ints.end(), {step.apply.function, bits[0], bits[1], step.other, narrow(step.repeats.every), as_large ? 0 : narrow(step.repeats.period)});
+    ints.insert(ints.end(), {step.apply.function, bits[0], bits[1], step.other, step.period == count ? 0 : narrow(step.period)});
   }
   std::vector<int> tensors = {from, make(chain.value), own_constant(ints.data(), ints.size() * 4)};
   tensors.insert(tensors.end(), chain.others.begin(), chain.others.end());
@@ -159,7 +159,7 @@ Apply Lowering::fused_activation(const graph::Node& node) const {
 
 void Lowering::function(const graph::Node& node, const Apply& apply) {
   const int from = tensor_of(node.inputs[0]);
-  Chain chain{node.outputs[0], {{apply, 0, {}}}, {}};
+  Chain chain{node.outputs[0], {{apply, 0, 0}}, {}};
   follow(chain);
   if (chain.steps.size() > 1) return launch_chain(from, chain);
   launch_vectors("unary", {from, make(node.outputs[0])}, elements(node.outputs[0]), {apply.function}, {apply.alpha, apply.beta});

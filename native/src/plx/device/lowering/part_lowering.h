@@ -134,11 +134,11 @@ class Lowering {
   // ---- element by element, and what is fused
   // The node that reads this value, if no other does and it is of this part.
   NodeId only_reader(ValueId value) const;
-  // A function of one number; or arithmetic with another tensor, which is as large or repeats.
+  // A function of one number; or arithmetic with another tensor, whose number at % period goes with number `at`.
   struct Step {
     Apply apply;    // function: from kWithOther on arithmetic
     int other = 0;  // of Chain::others
-    Period repeats;
+    int64_t period = 0;
     bool adds() const { return apply.function == kWithOther || apply.function == kOtherFirst; }
   };
   // What is worked out together with the value that a node makes.

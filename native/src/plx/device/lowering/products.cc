@@ -24,7 +24,7 @@ Lowering::Epilogue Lowering::epilogue(const graph::Node& node, int64_t columns) 
     Epilogue more = e;
     more.value = chain.value;
     auto step = chain.steps.begin();
-    if (more.bias < 0 && step->adds() && step->repeats.every == 1 && step->repeats.period == columns) more.bias = chain.others[step++->other];
+    if (more.bias < 0 && step->adds() && step->period == columns) more.bias = chain.others[step++->other];
     if (step != chain.steps.end() && step->apply.function < kWithOther) more.apply = step++->apply;
     if (step != chain.steps.end()) break;
     e = more;

@@ -164,53 +164,46 @@ __kernel void binary(__global const NUMBER* a, __global const NUMBER* b, __globa
   for (int k = i * VW; k < count; ++k) WRITE(combine(function, READ(a, k * a_step), READ(b, k * b_step)), out, k);
 }
 
-// A chain of `length` steps of 6 ints each: function, the bits of alpha and beta, other, every, period. function: below 64 one of
-// apply(); from 64 on combine(function - 64, x, y), from 128 on combine(function - 128, y, x). Where x is number `at` of the
-// output, y is number at / every % period of tensor a, b or c (other: 0, 1, 2); number `at` where the period is 0.
+// A chain of `length` steps of 5 ints each: function, the bits of alpha and beta, other, period. function: below 64 one of apply();
+// from 64 on combine(function - 64, x, y), from 128 on combine(function - 128, y, x). Where x is number `at` of the output, y is
+// number at % period of tensor a, b or c (other: 0, 1, 2); number `at` where the period is 0.
 #define STEPS                                                                                                               \
   __global const int *restrict steps, __global const NUMBER *restrict a, __global const NUMBER *restrict b,                  \
       __global const NUMBER *restrict c
 #define OTHER(which) ((which) == 0 ? a : (which) == 1 ? b : c)
 
 float chained(float x, int at, int length, STEPS) {
-  for (int s = 0; s < length; ++s, steps += 6) {
+  for (int s = 0; s < length; ++s, steps += 5) {
     const int function = steps[0];
     if (function < 64) {
       x = apply(function, x, as_float(steps[1]), as_float(steps[2]));
       continue;
     }
-    const float y = READ(OTHER(steps[3]), steps[5] == 0 ? at : at / steps[4] % steps[5]);
+    const float y = READ(OTHER(steps[3]), steps[4] == 0 ? at : at % steps[4]);
     x = function < 128 ? combine(function - 64, x, y) : combine(function - 128, y, x);
   }
   return x;
 }
 
 VF chained_all(VF x, int at, int length, STEPS) {
-  for (int s = 0; s < length; ++s, steps += 6) {
+  for (int s = 0; s < length; ++s, steps += 5) {
     const int function = steps[0];
     if (function < 64) {
       x = apply_all(function, x, as_float(steps[1]), as_float(steps[2]));
       continue;
     }
     __global const NUMBER* p = OTHER(steps[3]);
-    const int every = steps[4];
-    const int period = steps[5];
+    const int period = steps[4];
+    const int first = period == 0 ? at : at % period;
     VF y;
-    if (period == 0) {
-      y = READ_VECTOR(0, p + at);
-    } else if (period == 1) {
+    if (period == 1) {
       y = (VF)(READ(p, 0));
+    } else if (period == 0 || first + VW <= period) {
+      y = READ_VECTOR(0, p + first);
     } else {
-      const int first = at / every % period;
-      if (every == 1 && first + VW <= period) {
-        y = READ_VECTOR(0, p + first);
-      } else if ((at + VW - 1) / every == at / every) {
-        y = (VF)(READ(p, first));
-      } else {
-        float lanes[VW];
-        for (int k = 0; k < VW; ++k) lanes[k] = READ(p, (at + k) / every % period);
-        y = VLOAD(0, lanes);
-      }
+      float lanes[VW];
+      for (int k = 0; k < VW; ++k) lanes[k] = READ(p, (at + k) % period);
+      y = VLOAD(0, lanes);
     }
     x = function < 128 ? combine_all(function - 64, x, y) : combine_all(function - 128, y, x);
   }
