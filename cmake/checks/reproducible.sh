@@ -15,7 +15,7 @@ copy=$root/target/test/a-second-build-in-a-folder-with-another-name
 rm -rf "$copy"
 mkdir -p "$copy"
 trap 'rm -rf "$copy"' EXIT
-tar -C "$root" --exclude=target --exclude=.git -cf - pom.xml native java/api/pom.xml java/cli/pom.xml bench/pom.xml \
+tar -C "$root" --exclude=target --exclude=.git -cf - pom.xml native java/api/pom.xml java/cli/pom.xml bench/pom.xml bench/native \
   cmake .deps | tar -C "$copy" -xf -
 original=$root
 root=$copy

@@ -260,47 +260,6 @@ TEST_F(OnNull, ARunsCpuPartGoesOnWhileTheDeviceWorksForTheOneBeside) {
   EXPECT_TRUE(meet(intervals(*a, 0), intervals(*b, 1)) || meet(intervals(*b, 0), intervals(*a, 1)));
 }
 
-// What comes before a device's part goes as a whole: or else the device would wait for units of those that began later.
-TEST_F(OnNull, ARunKeepsTheCpuUntilItWaitsForTheDevice) {
-  schedule::testing::Model m;
-  m.input("x", kFloat, {256, 256}).output("y", kFloat, {256, 256});
-  std::string last = "x";
-  for (int i = 0; i < 8; ++i) {
-    const std::string next = "a" + std::to_string(i);
-    m.node("Softmax", {last}, {next});
-    last = next;
-  }
-  m.node("Erf", {last}, {"b"}).node("Softmax", {"b"}, {"y"});
-  Script script;
-  script.refused = {"Softmax"};
-  script.delay = std::chrono::milliseconds(20);
-  const auto device = bring(script);
-  Loaded loaded(m.bytes());
-  const Tensors inputs = {noise({256, 256}, 1)};
-  const auto plan = must(loaded->make_plan(on(kName, Units::kNodes)));
-  const auto a = must(loaded->make_session(plan, 1));
-  const auto b = must(a->create_beside());
-  for (Session* session : {a.get(), b.get()}) bind_all(*session, inputs);
-  for (int i = 0; i < 20; ++i) {
-    at_once(*a, *b, 1);
-    // Of the eight units of one, none of the other's lies in between.
-    const auto of = [](const Session& session) {
-      int64_t begin = INT64_MAX;
-      int64_t end = 0;
-      const int64_t started = report(session)["started_ns"];
-      for (const schedule::UnitRun& unit : session.last_run()) {
-        if (unit.unit >= 8) continue;
-        begin = std::min(begin, started + unit.start_ns);
-        end = std::max(end, started + unit.end_ns);
-      }
-      return std::pair(begin, end);
-    };
-    const auto [a_begin, a_end] = of(*a);
-    const auto [b_begin, b_end] = of(*b);
-    ASSERT_TRUE(a_end <= b_begin || b_end <= a_begin) << a_begin << " to " << a_end << ", " << b_begin << " to " << b_end;
-  }
-}
-
 TEST_F(OnNull, SessionsBesideOneAnotherHaveTheThreadsOfOne) {
   schedule::testing::Model m;
   m.input("x", kFloat, {256, 256}).output("y", kFloat, {256, 256});

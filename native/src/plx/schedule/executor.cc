@@ -384,8 +384,6 @@ void Executor::work_along() {
     lock.lock();
   }
   wake();
-  lock.unlock();
-  work_->rest();
 }
 
 int Executor::take() {
@@ -429,7 +427,6 @@ void Executor::wait(std::unique_lock<std::mutex>& lock) {
   const uint32_t seen = signal_.load();
   ++sleepers_;
   lock.unlock();
-  work_->rest();
   const int64_t until = now_ns() + kSpinNs;
   bool called = false;
   for (int i = 1; !called; ++i) {

@@ -47,8 +47,6 @@ class Executor {
     virtual Status run_task(int task, int worker) = 0;
     // The same for a device task: it has been started when this returns, and completed() will be called, or has been.
     virtual void start_task(int task) = 0;
-    // The calling worker has nothing to do until its next task.
-    virtual void rest() {}
 
    protected:
     ~Work() = default;

@@ -59,9 +59,6 @@ std::string text(const std::vector<graph::Dim>& dims) {
   return out + "]";
 }
 
-// Of the turns of the run that the thread works for.
-thread_local int places_held = 0;
-
 }  // namespace
 
 struct Session::Impl final : Executor::Work, Offload::Host {
@@ -317,7 +314,6 @@ struct Session::Impl final : Executor::Work, Offload::Host {
       const ort::Crew::Shift shift(pool && pool_pays() ? crew : nullptr);
       running = &way;
       status = way.run(*this, serial ? nullptr : entrance.get());
-      rest();
     }
     last_run_ns = now_ns() - start;
     active->run_ns += last_run_ns;
@@ -433,11 +429,7 @@ struct Session::Impl final : Executor::Work, Offload::Host {
 
   Status run_task(int index, int worker) override {
     Step& step = steps[index];
-    if (taking != nullptr && !step.alias) {
-      const int wanted = step.width == Width::kWide ? workers : 1;
-      taking->change(turn_of_run, places_held, wanted);
-      places_held = wanted;
-    }
+    const Turns::Turn turn(step.alias ? nullptr : taking, turn_of_run, step.width == Width::kWide ? workers : 1);
     if (cancelled.load(std::memory_order_relaxed)) return was_cancelled();
     const int64_t start = now_ns();
     if (adaptive && !step.alias) {
@@ -448,10 +440,6 @@ struct Session::Impl final : Executor::Work, Offload::Host {
     timings[index] = {start, now_ns(), worker};
     if (status) let_go(index);
     return status;
-  }
-
-  void rest() override {
-    if (places_held != 0) taking->change(turn_of_run, std::exchange(places_held, 0), 0);
   }
 
   void let_go(int index) {

@@ -15,20 +15,22 @@ uint64_t Turns::begin() {
   return ++begun_;
 }
 
-void Turns::change(uint64_t run, int held, int wanted) {
+void Turns::take(uint64_t run, int places) {
   std::unique_lock lock(mutex_);
   const auto first = [&] { return waiting_.empty() || *std::min_element(waiting_.begin(), waiting_.end()) >= run; };
-  if (held == wanted && first()) return;
-  free_ += held;
-  if (held > 0 && !waiting_.empty()) changed_.notify_all();
-  if (wanted == 0) return;
-  if (free_ < wanted || !first()) {
+  if (free_ < places || !first()) {
     waiting_.push_back(run);
-    changed_.wait(lock, [&] { return free_ >= wanted && first(); });
+    changed_.wait(lock, [&] { return free_ >= places && first(); });
     waiting_.erase(std::find(waiting_.begin(), waiting_.end(), run));
     if (!waiting_.empty()) changed_.notify_all();  // who is first now may fit beside this one
   }
-  free_ -= wanted;
+  free_ -= places;
+}
+
+void Turns::give(int places) {
+  const std::lock_guard lock(mutex_);
+  free_ += places;
+  if (!waiting_.empty()) changed_.notify_all();
 }
 
 }  // namespace plx::schedule

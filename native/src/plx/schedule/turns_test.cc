@@ -90,37 +90,5 @@ TEST(Turns, OneThatWantsAllIsNotOvertaken) {
 
 TEST(Turns, NothingWithoutTurns) { const Turns::Turn turn(nullptr, 1, 3); }
 
-TEST(Turns, WhatIsHeldIsKeptUntilSomebodyOlderWaits) {
-  Turns turns(1);
-  const uint64_t old = turns.begin();
-  const uint64_t mine = turns.begin();
-  const uint64_t young = turns.begin();
-  std::mutex mutex;
-  std::vector<uint64_t> order;
-  const auto note = [&](uint64_t run) {
-    const std::lock_guard lock(mutex);
-    order.push_back(run);
-  };
-  const auto wait_for = [&](uint64_t run) {
-    return std::thread([&, run] {
-      const Turns::Turn turn(&turns, run, 1);
-      note(run);
-    });
-  };
-  turns.change(mine, 0, 1);
-  std::thread younger = wait_for(young);
-  std::this_thread::sleep_for(std::chrono::milliseconds(100));  // until it waits
-  turns.change(mine, 1, 1);
-  note(mine);
-  std::thread older = wait_for(old);
-  std::this_thread::sleep_for(std::chrono::milliseconds(100));
-  turns.change(mine, 1, 1);
-  note(mine);
-  turns.change(mine, 1, 0);
-  older.join();
-  younger.join();
-  EXPECT_EQ(order, (std::vector<uint64_t>{mine, old, mine, young}));
-}
-
 }  // namespace
 }  // namespace plx::schedule
