@@ -328,6 +328,7 @@ TEST(OnOpenCl, BuiltKernelsAreKeptAndBrokenOnesBuiltAgain) {
   int builds = 0;
   device::opencl::Options options;
   options.cache_folder = folder;
+  options.caches = true;
   const auto only = [&]() -> std::string {
     std::string found;
     for (const auto& entry : std::filesystem::directory_iterator(folder)) {
@@ -353,6 +354,16 @@ TEST(OnOpenCl, BuiltKernelsAreKeptAndBrokenOnesBuiltAgain) {
   // A folder that cannot be written is none.
   options.cache_folder = "/proc/nowhere";
   must(device::opencl::open(0, options));
+}
+
+TEST(OnOpenCl, PoclIsLeftToKeepBuiltKernelsItself) {
+  const std::string folder = ::testing::TempDir() + "plx-no-kernels";
+  std::filesystem::remove_all(folder);
+  device::opencl::Options options;
+  options.cache_folder = folder;
+  const auto device = must(device::opencl::open(0, options));
+  const bool pocl = device->info().driver.find("PoCL") != std::string::npos || device->info().driver.find("pocl") != std::string::npos;
+  EXPECT_NE(std::filesystem::exists(folder), pocl);
 }
 
 TEST(OnOpenCl, WithoutALoaderSaysWhatToInstall) {

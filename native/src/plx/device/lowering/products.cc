@@ -59,7 +59,7 @@ int Lowering::pack(ValueId value, int64_t batches, int64_t depth, int64_t column
   if (count > kMostElements) refuse("has a matrix of ", count, " elements");
   const bool once = out_.tensors[static_cast<size_t>(from)].memory == Memory::kConstant;
   const int to = add({once ? Memory::kArranged : Memory::kTemporary, 0, static_cast<uint64_t>(count * number_bytes())});
-  launch_each("pack", {from, to}, count,
+  launch_each("pack", {from, to}, count / tuning_.vector,
               {depth, columns, transposed ? 1 : columns, transposed ? depth : 1, std::max<int64_t>(batches, 1), 0, depth * columns}, {}, once);
   return to;
 }

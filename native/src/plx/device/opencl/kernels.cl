@@ -21,8 +21,9 @@ typedef float16 VF;
 #define VSTORE vstore16
 #endif
 
-// Where one rounding is not one instruction, fma() is a function, and ruinous (README.md).
-#ifdef FP_FAST_FMAF
+// Where one rounding is not one instruction, fma() is a function, and ruinous (README.md). PoCL says nothing of it, but its
+// compiler does of the processor; mad() is two roundings and two instructions there.
+#if defined(FP_FAST_FMAF) || defined(__FMA__) || defined(__ARM_FEATURE_FMA)
 #define MULTIPLY_ADD fma
 #else
 #define MULTIPLY_ADD mad
@@ -650,18 +651,24 @@ __kernel void convolve(__global const NUMBER* restrict in, __global const NUMBER
 // The right matrix lies in *panels*: [columns / VW][depth][VW], the last one filled up with zeros, so that what a work item
 // reads of it lies in one piece.
 
-// Of a matrix at any strides; batch b of it begins at (b / batch) * outer + (b % batch) * inner.
+// Of a matrix at any strides; batch b of it begins at (b / batch) * outer + (b % batch) * inner. A work item for VW numbers.
 __kernel void pack(__global const NUMBER* restrict in, __global NUMBER* restrict out, int count, int depth, int columns, int row,
                    int column, int batch, int outer, int inner) {
   const int i = get_global_id(0);
   if (i >= count) return;
   const int panels = (columns + VW - 1) / VW;
-  const int lane = i % VW;
-  const int k = i / VW % depth;
-  const int panel = i / (VW * depth) % panels;
-  const int b = i / (VW * depth) / panels;
-  const int c = panel * VW + lane;
-  WRITE(c < columns ? READ(in, b / batch * outer + b % batch * inner + k * row + c * column) : 0.0f, out, i);
+  const int k = i % depth;
+  const int panel = i / depth % panels;
+  const int b = i / depth / panels;
+  __global const NUMBER* p = in + (b / batch * outer + b % batch * inner + k * row + panel * VW * column);
+  const int used = min(VW, columns - panel * VW);
+  if (used == VW && column == 1) {
+    WRITE_VECTOR(READ_VECTOR(0, p), i, out);
+    return;
+  }
+  float lanes[VW];
+  for (int lane = 0; lane < VW; ++lane) lanes[lane] = lane < used ? READ(p, lane * column) : 0.0f;
+  WRITE_VECTOR(VLOAD(0, lanes), i, out);
 }
 
 // Of an image, for a convolution as a matrix product: row k is one place of the filter, column c one of the output.

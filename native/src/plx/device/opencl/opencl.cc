@@ -75,6 +75,12 @@ Info describe(const Api& api, cl_device_id device) {
   return info;
 }
 
+bool is_pocl(const Api& api, cl_platform_id platform) {
+  char name[64] = "";
+  return api.clGetPlatformInfo(platform, CL_PLATFORM_NAME, sizeof name - 1, name, nullptr) == CL_SUCCESS &&
+         std::string_view(name) == "Portable Computing Language";
+}
+
 Error failed(const std::string& what, cl_int error) { return fail(Code::kRunFailed, "OpenCL: ", what, ": ", error_name(error)); }
 
 // What a handle of OpenCL's is let go by.
@@ -170,11 +176,12 @@ class ClDevice final : public Device, public std::enable_shared_from_this<ClDevi
   // Runs it on the device's thread, after what came before.
   void enqueue(std::function<void()> work) { worker_->enqueue(std::move(work)); }
 
+  // flags say what becomes of the content: CL_MEM_COPY_HOST_PTR or CL_MEM_USE_HOST_PTR.
   Result<opencl::Memory> allocate(uint64_t bytes, cl_mem_flags flags, const void* content = nullptr) {
     if (auto s = step("allocate"); !s) return s.error();
     cl_int error = CL_SUCCESS;
-    if (content != nullptr) flags |= CL_MEM_COPY_HOST_PTR;
-    opencl::Memory memory(&api, api.clCreateBuffer(context.get(), flags, std::max<uint64_t>(bytes, 4), const_cast<void*>(content), &error));
+    const uint64_t size = content != nullptr ? bytes : std::max<uint64_t>(bytes, 4);
+    opencl::Memory memory(&api, api.clCreateBuffer(context.get(), flags, size, const_cast<void*>(content), &error));
     if (!memory) return failed("no memory for " + std::to_string(bytes) + " bytes on '" + info_.name + "'", error);
     return memory;
   }
@@ -237,7 +244,7 @@ class ClDevice final : public Device, public std::enable_shared_from_this<ClDevi
   }
 
   std::string cache_file(bool halves) const {
-    if (options.cache_folder.empty()) return "";
+    if (options.cache_folder.empty() || !options.caches.value_or(!is_pocl(api, found_.platform))) return "";
     Hasher hasher;
     hasher.add(info_.name);
     hasher.add(info_.driver);
@@ -457,7 +464,10 @@ class ClProgram final : public Program {
       switch (tensor.memory) {
         case Lowered::Memory::kConstant: {
           const Lowered::Constant& constant = lowered_.constants[static_cast<size_t>(tensor.index)];
-          auto made = device_->allocate(constant.bytes, CL_MEM_READ_ONLY, constant.data != nullptr ? constant.data : constant.own.data());
+          // What is only arranged is read where it lies.
+          const void* content = constant.data != nullptr ? constant.data : constant.own.data();
+          const cl_mem_flags how = constant.only_setup ? CL_MEM_USE_HOST_PTR : CL_MEM_COPY_HOST_PTR;
+          auto made = constant.bytes == 0 ? device_->allocate(0, CL_MEM_READ_ONLY) : device_->allocate(constant.bytes, CL_MEM_READ_ONLY | how, content);
           if (!made) return made.error();
           memory_[i] = made.take();
           if (!constant.only_setup) device_bytes_ += constant.bytes;

@@ -2,7 +2,8 @@
 //
 // One context and one queue in order per device, and one thread of ours that waits for it. Programs of a part hold their
 // constants and temporaries; launches have their arguments set once. Built kernels are kept in a folder, if one is given,
-// under the driver's name and version; what cannot be read back is built again.
+// under the driver's name and version; what cannot be read back is built again. Not so with PoCL: it keeps each kernel for the
+// sizes that it ran with, where asking it for a binary builds all of them once more, for any size, and slower ones at that.
 // Lent memory is mapped for the CPU where the driver says that both share memory; where they do not, or once a driver has not
 // kept to an address, it is a buffer and a copy of it.
 #pragma once
@@ -23,6 +24,8 @@ struct Api;  // api.h
 struct Options {
   std::string library = "libOpenCL.so.1";
   std::string cache_folder;  // for built kernels; empty: none
+  // Whether to use it; by default with every driver that does not keep built kernels itself.
+  std::optional<bool> caches;
   // A submission that takes longer counts as lost, and the device with it.
   std::chrono::milliseconds timeout{10'000};
   // Smaller than what the driver says, for tests; 0: as it says.
