@@ -8,6 +8,8 @@
 #include <mutex>
 #include <thread>
 
+#include "plx/base/short_slice.h"
+
 namespace plx::device {
 
 // What is queued is done before the worker is gone, which may be by its own thread: whoever is told that something has ended
@@ -42,6 +44,7 @@ class Worker {
     bool ending = false;
   };
   static void serve(State& state) {
+    const ShortSlice slice;
     std::unique_lock lock(state.mutex);
     for (;;) {
       state.wake.wait(lock, [&] { return state.ending || !state.waiting.empty(); });

@@ -228,9 +228,14 @@ Status Executor::run(Work& work, ort::Crew::Entrance* entrance) {
 
 Status Executor::run_serially(int begin, int end) {
   for (int i = begin; i < end; ++i) {
+    hold_for(tasks_[i]);
     if (Status s = work_->run_task(i, 0); !s) return s;
   }
   return {};
+}
+
+void Executor::hold_for(const Task& task) {
+  if (!task.instant) work_->hold(task.wide ? workers_ : 1);
 }
 
 // team: null if the caller is alone, which then runs the tasks of every stretch one after the other.
@@ -242,11 +247,7 @@ Status Executor::run_in_stretches(const ort::Crew::Team* team) {
       if (devices_) refused = run_stretch(stretch);
       else refused = run_serially(stretch.begin, stretch.end);
     } else {
-      start(stretch);
-      is_caller = true;
-      refused = team->parallel([](void* self, size_t) { static_cast<Executor*>(self)->work_along(); },
-                               static_cast<size_t>(workers_), this);
-      is_caller = false;
+      refused = run_together(stretch, *team);
     }
     const std::lock_guard lock(mutex_);  // and so see what the others did
     if (!refused || stopped_) break;
@@ -257,7 +258,7 @@ Status Executor::run_in_stretches(const ort::Crew::Team* team) {
   }
   // What was started elsewhere has to end, whatever happened.
   std::unique_lock lock(mutex_);
-  while (in_flight_ > 0) wait(lock);
+  while (in_flight_ > 0) rest(lock);
   return refused ? std::move(status_) : std::move(refused);
 }
 
@@ -312,9 +313,10 @@ Status Executor::run_stretch(const Stretch& stretch) {
     if (tasks_[i].device) continue;
     {
       std::unique_lock lock(mutex_);
-      while (missing_[i] > 0 && !stopped_) wait(lock);
+      while (missing_[i] > 0 && !stopped_) rest(lock);
       if (stopped_) return {};
     }
+    hold_for(tasks_[i]);
     if (Status s = work_->run_task(i, 0); !s) {
       const std::lock_guard lock(mutex_);
       if (!stopped_) status_ = std::move(s);
@@ -332,12 +334,29 @@ Status Executor::run_stretch(const Stretch& stretch) {
   return {};
 }
 
+Status Executor::run_together(const Stretch& stretch, const ort::Crew::Team& team) {
+  start(stretch);
+  for (;;) {
+    work_->hold(workers_);
+    is_caller = true;
+    Status refused = team.parallel([](void* self, size_t) { static_cast<Executor*>(self)->work_along(); },
+                                   static_cast<size_t>(workers_), this);
+    is_caller = false;
+    std::unique_lock lock(mutex_);
+    if (!refused || left_ == 0 || stopped_) return refused;
+    while (ready_.empty() && !stopped_) rest(lock);
+    if (stopped_) return {};
+    leaving_ = false;
+  }
+}
+
 void Executor::start(const Stretch& stretch) {
   const std::lock_guard lock(mutex_);
   stretch_ = &stretch;
   left_ = 0;
   running_ = 0;
   bytes_ = 0;
+  leaving_ = false;
   ready_.clear();
   for (int i = stretch.begin; i < stretch.end; ++i) left_ += tasks_[i].device ? 0 : 1;
   for (const bool instant : {true, false}) {
@@ -351,10 +370,11 @@ void Executor::start(const Stretch& stretch) {
 void Executor::work_along() {
   std::unique_lock lock(mutex_);
   const int worker = is_caller ? 0 : pool_worker();
-  while (left_ > 0 && !stopped_) {
-    const int task = take();
+  while (left_ > 0 && !stopped_ && !leaving_) {
+    const int task = work_->wanted() ? -1 : take();
     if (task < 0) {
-      wait(lock);
+      leaving_ = running_ == 0;  // nothing but a device, or another run, is to go on
+      if (!leaving_) wait(lock);
       continue;
     }
     ++running_;
@@ -423,13 +443,18 @@ void Executor::wake() {
   signal_.notify_all();
 }
 
-void Executor::wait(std::unique_lock<std::mutex>& lock) {
+void Executor::rest(std::unique_lock<std::mutex>& lock) {
+  const bool others = work_->rest();
+  wait(lock, !others);
+}
+
+void Executor::wait(std::unique_lock<std::mutex>& lock, bool spins) {
   const uint32_t seen = signal_.load();
   ++sleepers_;
   lock.unlock();
   const int64_t until = now_ns() + kSpinNs;
   bool called = false;
-  for (int i = 1; !called; ++i) {
+  for (int i = 1; spins && !called; ++i) {
     called = signal_.load() != seen;
     if (i % 64 == 0 && now_ns() > until) break;
     pause();

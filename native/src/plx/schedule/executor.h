@@ -11,7 +11,10 @@
 // a CPU task's barrier for all device tasks before it. One with a barrier waits for all that comes before it, and parts nothing
 // else.
 //
-// A worker that finds nothing to do looks again for kSpinNs and then sleeps until it is woken; nobody spins longer.
+// A worker that finds nothing to do looks again for kSpinNs and then sleeps until it is woken; nobody spins longer, and nobody
+// who waits for a device does while there are other runs. If there is
+// nothing to do until a device's task has ended, the pool's threads are let go, and come back afterwards: other runs may want
+// them meanwhile.
 //
 // Threads: run() by one thread at a time. Steady state: run() allocates nothing.
 #pragma once
@@ -47,6 +50,12 @@ class Executor {
     virtual Status run_task(int task, int worker) = 0;
     // The same for a device task: it has been started when this returns, and completed() will be called, or has been.
     virtual void start_task(int task) = 0;
+    // Where runs take turns on the CPU (turns.h): before tasks that take so many threads; when there is nothing to do until a
+    // device's task has ended, which returns whether others may want the caller's core; and whether another run is to go first,
+    // asked between two tasks. The first two by the caller.
+    virtual void hold(int /*threads*/) {}
+    virtual bool rest() { return false; }
+    virtual bool wanted() const { return false; }
 
    protected:
     ~Work() = default;
@@ -91,11 +100,14 @@ class Executor {
   }
   Status run_serially(int begin, int end);
   void start(const Stretch& stretch);
+  Status run_together(const Stretch& stretch, const ort::Crew::Team& team);
   void work_along();
   int take();                // under the mutex: the task to start now, or -1
   void finish(int task);     // under the mutex
   void wake();               // under the mutex
-  void wait(std::unique_lock<std::mutex>& lock);
+  void hold_for(const Task& task);
+  void rest(std::unique_lock<std::mutex>& lock);
+  void wait(std::unique_lock<std::mutex>& lock, bool spins = true);
 
   std::vector<Task> tasks_;
   std::vector<std::vector<int>> successors_;  // within the stretch
@@ -121,6 +133,7 @@ class Executor {
   int running_ = 0;
   uint64_t bytes_ = 0;
   int sleepers_ = 0;
+  bool leaving_ = false;  // all are to return from the stretch, although it is not done
   bool stopped_ = false;
   Status status_;
   std::atomic<uint32_t> signal_{0};

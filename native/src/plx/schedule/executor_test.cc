@@ -32,8 +32,18 @@ struct Notes final : Executor::Work {
   explicit Notes(std::vector<Task> list) : tasks(std::move(list)), notes(tasks.size()) {}
 
   void start_task(int task) override { on_start(task); }
+  void hold(int threads) override {
+    held = threads;
+    if (on_hold) on_hold();
+  }
+  bool rest() override {
+    held = 0;
+    return false;
+  }
+  bool wanted() const override { return is_wanted; }
 
   Status run_task(int task, int worker) override {
+    if (worker >= 0 && !tasks[task].instant && held < (tasks[task].wide ? 2 : 1)) ++not_held;
     notes[task].sequence = next++;
     for (int other = 0; ordered && other < static_cast<int>(tasks.size()); ++other) {
       if (other != task && ordered(other, task) && !notes[other].ended) ++early;
@@ -69,6 +79,7 @@ struct Notes final : Executor::Work {
   std::vector<Note> notes;
   std::function<void(int)> on_run;
   std::function<void(int)> on_start;        // of device tasks
+  std::function<void()> on_hold;
   std::function<bool(int, int)> ordered;    // to be checked
   int failing = -1;
   std::atomic<int64_t> next{0};
@@ -77,6 +88,9 @@ struct Notes final : Executor::Work {
   std::atomic<int64_t> bytes{0};
   std::atomic<int64_t> most_bytes{0};
   std::atomic<int> early{0};
+  std::atomic<int> held{0};
+  std::atomic<int> not_held{0};  // tasks that ran when less was held than they take
+  std::atomic<bool> is_wanted{false};
 };
 
 class OnThePool : public ::testing::Test {
@@ -398,6 +412,60 @@ TEST_F(OnThePool, ADeviceWorksBesideTheCpuWhateverItRuns) {
       EXPECT_EQ(notes.early, 0);
       EXPECT_EQ(notes.notes[3].runs, 1);
     }
+  }
+}
+
+TEST_F(OnThePool, WhileThereIsNothingButTheDeviceToWaitForThePoolIsFree) {
+  // What comes after the device's task runs side by side, with pool threads that help: one stretch with what comes before it.
+  Notes notes({Task{}, on_device({0}), after({1}), after({1}), after({2, 3})});
+  Executor executor(notes.tasks, 2, 0);
+  ASSERT_TRUE(executor.parallel());
+  auto another = crew_->entrance();
+  ASSERT_TRUE(another);
+  Rendezvous two;  // of the device's thread and of the pool's one thread
+  Rendezvous after_it;
+  notes.on_run = [&](int task) {
+    if (task == 2 || task == 3) after_it.wait();
+    if (task != 1) return;
+    const auto late = Clock::now() + std::chrono::seconds(30);
+    while (notes.held != 0 && Clock::now() < late) std::this_thread::yield();
+    EXPECT_EQ(notes.held, 0) << "the CPU is held while there is nothing to do";
+    EXPECT_TRUE((*another)->enter(
+        [](void* argument, const ort::Crew::Team& team) noexcept {
+          EXPECT_TRUE(team.parallel([](void* rendezvous, size_t) { static_cast<Rendezvous*>(rendezvous)->wait(); }, 2, argument));
+        },
+        &two));
+  };
+  Elsewhere device(executor, notes);
+  ASSERT_TRUE(run(executor, notes));
+  EXPECT_EQ(two.arrived, 2);
+  EXPECT_EQ(notes.not_held, 0);
+  EXPECT_EQ(notes.early, 0);
+  EXPECT_EQ(notes.notes[4].runs, 1);
+}
+
+TEST_F(OnThePool, BetweenTwoTasksARunThatIsToGoFirstIsLetIn) {
+  for (const bool side_by_side : {false, true}) {
+    std::vector<Task> tasks(12);
+    for (int i = 1; i < 12; ++i) tasks[i] = after({side_by_side ? std::max(0, i - 2) : i - 1});
+    Notes notes(tasks);
+    Executor executor(notes.tasks, 2, 0);
+    ASSERT_EQ(executor.parallel(), side_by_side);
+    std::atomic<int> done_when_let_in{0};
+    notes.on_run = [&](int task) {
+      if (task == 3) notes.is_wanted = true;
+    };
+    notes.on_hold = [&] {
+      if (!notes.is_wanted.exchange(false)) return;
+      EXPECT_EQ(notes.running, 0);
+      done_when_let_in = static_cast<int>(std::count_if(notes.notes.begin(), notes.notes.end(), [](const auto& note) { return note.ended.load(); }));
+    };
+    ASSERT_TRUE(run(executor, notes));
+    EXPECT_GE(done_when_let_in, 4);
+    EXPECT_LE(done_when_let_in, 6) << "at most what ran already";
+    for (const auto& note : notes.notes) EXPECT_EQ(note.runs, 1);
+    EXPECT_EQ(notes.not_held, 0);
+    EXPECT_EQ(notes.early, 0);
   }
 }
 

@@ -8,7 +8,9 @@
 #include <cstring>
 #include <new>
 #include <nlohmann/json.hpp>
+#include <optional>
 
+#include "plx/base/short_slice.h"
 #include "plx/memory/budget.h"
 #include "plx/memory/planner.h"
 #include "plx/ort/tensor.h"
@@ -302,14 +304,18 @@ struct Session::Impl final : Executor::Work, Offload::Host {
     for (size_t i = 0; i < owned.size(); ++i) uses_left[i].store(order.use_count[i], std::memory_order_relaxed);
     if (windows_of != active) open_windows();
 
-    taking = turns.use_count() > 1 ? turns.get() : nullptr;
-    if (taking != nullptr) turn_of_run = taking->begin();
     const int64_t start = now_ns();
     Status status;
     Executor& way = active->tight != nullptr ? *active->tight : *executor;
     // Where there is a budget, what has no planned place yet is not to be had twice: one unit at a time.
     const bool serial = budget->limited() && !active->planned;
     {
+      const ShortSlice slice(compiled->device() != nullptr);
+      if (turns.use_count() > 1) claim.emplace(*turns);
+      const struct End {
+        std::optional<Turns::Claim>& claim;
+        ~End() { claim.reset(); }
+      } end{claim};
       const bool pool = (!serial && way.parallel()) || way.wide();
       const ort::Crew::Shift shift(pool && pool_pays() ? crew : nullptr);
       running = &way;
@@ -429,7 +435,6 @@ struct Session::Impl final : Executor::Work, Offload::Host {
 
   Status run_task(int index, int worker) override {
     Step& step = steps[index];
-    const Turns::Turn turn(step.alias ? nullptr : taking, turn_of_run, step.width == Width::kWide ? workers : 1);
     if (cancelled.load(std::memory_order_relaxed)) return was_cancelled();
     const int64_t start = now_ns();
     if (adaptive && !step.alias) {
@@ -441,6 +446,15 @@ struct Session::Impl final : Executor::Work, Offload::Host {
     if (status) let_go(index);
     return status;
   }
+
+  void hold(int threads) override {
+    if (claim) claim->hold(threads);
+  }
+  bool rest() override {
+    if (claim) claim->rest();
+    return claim.has_value();
+  }
+  bool wanted() const override { return claim && claim->wanted(); }
 
   void let_go(int index) {
     for (const int root : order.uses[index].roots) {
@@ -483,7 +497,8 @@ struct Session::Impl final : Executor::Work, Offload::Host {
     Step& step = steps[static_cast<size_t>(index)];
     if (auto s = compiled->compile({{step.index, Width::kNarrow}}); !s) return s;
     step.session = compiled->session(step.index, Width::kNarrow);
-    const Turns::Turn turn(taking, turn_of_run, 1);
+    std::optional<Turns::Claim> place;
+    if (claim) place.emplace(*turns, *claim).hold(1);
     return run_step(step);
   }
   void ended(int index, Status status) noexcept override {
@@ -1222,8 +1237,7 @@ struct Session::Impl final : Executor::Work, Offload::Host {
   std::vector<Step> steps;  // one for each of the order's
   std::unique_ptr<Executor> executor;
   Executor* running = nullptr;  // in the run in progress: that, or one with more barriers
-  Turns* taking = nullptr;      // in the run in progress: null if no session is beside this one
-  uint64_t turn_of_run = 0;
+  std::optional<Turns::Claim> claim;  // in the run in progress: none if no session is beside this one
   Offload offload;
   ort::Crew* crew = nullptr;  // with more than one worker
   std::unique_ptr<ort::Crew::Entrance> entrance;

@@ -10,27 +10,42 @@ constexpr size_t kWaitingExpected = 256;  // a thread each
 
 Turns::Turns(int places) : free_(places) { waiting_.reserve(kWaitingExpected); }
 
-uint64_t Turns::begin() {
-  const std::lock_guard lock(mutex_);
-  return ++begun_;
+Turns::Claim::Claim(Turns& turns) : turns_(turns), run_([&] {
+  const std::lock_guard lock(turns.mutex_);
+  return ++turns.begun_;
+}()) {}
+
+void Turns::Claim::hold(int places) {
+  if (held_ == places && !wanted()) return;
+  std::unique_lock lock(turns_.mutex_);
+  turns_.free_ += held_;
+  held_ = 0;
+  asked_ = places;
+  turns_.waiting_.push_back(this);
+  turns_.serve();
+  served_.wait(lock, [&] { return held_ == asked_; });
 }
 
-void Turns::take(uint64_t run, int places) {
-  std::unique_lock lock(mutex_);
-  const auto first = [&] { return waiting_.empty() || *std::min_element(waiting_.begin(), waiting_.end()) >= run; };
-  if (free_ < places || !first()) {
-    waiting_.push_back(run);
-    changed_.wait(lock, [&] { return free_ >= places && first(); });
-    waiting_.erase(std::find(waiting_.begin(), waiting_.end(), run));
-    if (!waiting_.empty()) changed_.notify_all();  // who is first now may fit beside this one
+void Turns::Claim::rest() {
+  if (held_ == 0) return;
+  const std::lock_guard lock(turns_.mutex_);
+  turns_.free_ += held_;
+  held_ = 0;
+  turns_.serve();
+}
+
+void Turns::serve() {
+  while (!waiting_.empty()) {
+    const auto first = std::min_element(waiting_.begin(), waiting_.end(), [](const Claim* a, const Claim* b) { return a->run_ < b->run_; });
+    Claim& claim = **first;
+    oldest_.store(claim.run_, std::memory_order_relaxed);
+    if (free_ < claim.asked_) return;
+    free_ -= claim.asked_;
+    claim.held_ = claim.asked_;
+    waiting_.erase(first);
+    claim.served_.notify_one();  // under the mutex: it may be gone right after
   }
-  free_ -= places;
-}
-
-void Turns::give(int places) {
-  const std::lock_guard lock(mutex_);
-  free_ += places;
-  if (!waiting_.empty()) changed_.notify_all();
+  oldest_.store(kNone, std::memory_order_relaxed);
 }
 
 }  // namespace plx::schedule

@@ -19,16 +19,17 @@ TEST(Turns, NoMorePlacesThanThereAre) {
   std::vector<std::thread> threads;
   for (int t = 0; t < 4; ++t) {
     threads.emplace_back([&, t] {
-      const uint64_t run = turns.begin();
+      Turns::Claim claim(turns);
       for (int i = 0; i < 2000; ++i) {
         const int places = (i + t) % 5 == 0 ? 2 : 1;
-        const Turns::Turn turn(&turns, run, places);
+        claim.hold(places);
         const int now = inside.fetch_add(places) + places;
         int seen = most.load();
         while (now > seen && !most.compare_exchange_weak(seen, now)) {
         }
         if (now > 2) broken = true;
         inside.fetch_sub(places);
+        if (i % 7 == 0) claim.rest();
       }
     });
   }
@@ -37,58 +38,109 @@ TEST(Turns, NoMorePlacesThanThereAre) {
   EXPECT_EQ(most, 2);
 }
 
+// Claims that are told to hold places, each by a thread of its own, and who had them when.
+class Queue {
+ public:
+  ~Queue() { join(); }
+  void join() {
+    for (std::thread& thread : threads_) thread.join();
+    threads_.clear();
+  }
+  // Returns when it waits, which takes a while to be sure of, or has had its turn.
+  void come(Turns::Claim& claim, int name, int places) {
+    threads_.emplace_back([&, name, places] {
+      claim.hold(places);
+      note(name);
+      claim.rest();
+    });
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  }
+  void note(int name) {
+    const std::lock_guard lock(mutex_);
+    order_.push_back(name);
+  }
+  std::vector<int> order() {
+    const std::lock_guard lock(mutex_);
+    return order_;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::vector<int> order_;
+  std::vector<std::thread> threads_;
+};
+
 TEST(Turns, WhoBeganFirstGoesFirst) {
   Turns turns(1);
-  const uint64_t holder = turns.begin();
-  std::vector<uint64_t> runs;
-  for (int i = 0; i < 6; ++i) runs.push_back(turns.begin());
-  std::mutex mutex;
-  std::vector<uint64_t> order;
-  std::vector<std::thread> threads;
-  {
-    const Turns::Turn turn(&turns, holder, 1);
-    for (size_t i = runs.size(); i-- > 0;) {  // the last one comes first
-      threads.emplace_back([&, run = runs[i]] {
-        const Turns::Turn own(&turns, run, 1);
-        const std::lock_guard lock(mutex);
-        order.push_back(run);
-      });
-    }
-    std::this_thread::sleep_for(std::chrono::milliseconds(200));  // until all of them wait
-  }
-  for (std::thread& thread : threads) thread.join();
-  EXPECT_EQ(order, runs);
+  Turns::Claim holder(turns);
+  Turns::Claim first(turns), second(turns), third(turns);
+  Queue queue;
+  holder.hold(1);
+  queue.come(third, 3, 1);
+  queue.come(second, 2, 1);
+  queue.come(first, 1, 1);
+  EXPECT_FALSE(holder.wanted()) << "all of them began later";
+  holder.rest();
+  queue.join();
+  EXPECT_EQ(queue.order(), (std::vector<int>{1, 2, 3}));
 }
 
 TEST(Turns, OneThatWantsAllIsNotOvertaken) {
   Turns turns(2);
-  const uint64_t narrow = turns.begin();
-  const uint64_t wide = turns.begin();
-  const uint64_t late = turns.begin();
-  std::mutex mutex;
-  std::vector<uint64_t> order;
-  const auto note = [&](uint64_t run, int places) {
-    const Turns::Turn turn(&turns, run, places);
-    const std::lock_guard lock(mutex);
-    order.push_back(run);
-  };
-  std::thread first;
-  std::thread second;
-  {
-    const Turns::Turn turn(&turns, narrow, 1);
-    first = std::thread(note, wide, 2);
-    std::this_thread::sleep_for(std::chrono::milliseconds(100));
-    second = std::thread(note, late, 1);  // there is a place for it, but it came later
-    std::this_thread::sleep_for(std::chrono::milliseconds(100));
-    const std::lock_guard lock(mutex);
-    EXPECT_TRUE(order.empty());
-  }
-  first.join();
-  second.join();
-  EXPECT_EQ(order, (std::vector<uint64_t>{wide, late}));
+  Turns::Claim narrow(turns), wide(turns), late(turns);
+  Queue queue;
+  narrow.hold(1);
+  queue.come(wide, 2, 2);
+  queue.come(late, 3, 1);  // there is a place for it, but it began later
+  EXPECT_TRUE(queue.order().empty());
+  narrow.rest();
+  queue.join();
+  EXPECT_EQ(queue.order(), (std::vector<int>{2, 3}));
 }
 
-TEST(Turns, NothingWithoutTurns) { const Turns::Turn turn(nullptr, 1, 3); }
+TEST(Turns, WhatIsHeldIsKeptUntilAnOlderRunWaits) {
+  Turns turns(1);
+  Turns::Claim old(turns), mine(turns), young(turns);
+  Queue queue;
+  mine.hold(1);
+  queue.come(young, 3, 1);
+  mine.hold(1);
+  queue.note(2);
+  EXPECT_FALSE(mine.wanted());
+  queue.come(old, 1, 1);
+  EXPECT_TRUE(mine.wanted());
+  EXPECT_EQ(queue.order(), (std::vector<int>{2})) << "nobody takes what is held";
+  mine.hold(1);
+  queue.note(2);
+  mine.rest();
+  queue.join();
+  EXPECT_EQ(queue.order(), (std::vector<int>{2, 1, 2, 3}));
+}
+
+TEST(Turns, WhoHoldsOneAndWantsAllLetsTheOneGo) {
+  Turns turns(2);
+  Turns::Claim first(turns), second(turns);
+  Queue queue;
+  first.hold(1);
+  second.hold(1);
+  queue.come(first, 1, 2);
+  EXPECT_TRUE(queue.order().empty());
+  queue.come(second, 2, 2);  // which holds one, as the other did: neither waits for the other's
+  queue.join();
+  EXPECT_EQ(queue.order(), (std::vector<int>{1, 2}));
+}
+
+TEST(Turns, SomethingElseOfARunIsAsOldAsTheRun) {
+  Turns turns(1);
+  Turns::Claim run(turns), younger(turns);
+  Turns::Claim other(turns, run);
+  Queue queue;
+  younger.hold(1);
+  queue.come(other, 1, 1);
+  EXPECT_TRUE(younger.wanted());
+  EXPECT_FALSE(run.wanted());
+  younger.rest();
+}
 
 }  // namespace
 }  // namespace plx::schedule
