@@ -451,18 +451,21 @@ TEST_F(OnThePool, BetweenTwoTasksARunThatIsToGoFirstIsLetIn) {
     Notes notes(tasks);
     Executor executor(notes.tasks, 2, 0);
     ASSERT_EQ(executor.parallel(), side_by_side);
-    std::atomic<int> done_when_let_in{0};
+    std::atomic<int64_t> started{0};
+    std::atomic<int64_t> started_when_let_in{-1};
     notes.on_run = [&](int task) {
-      if (task == 3) notes.is_wanted = true;
+      if (task != 3) return;
+      notes.is_wanted = true;
+      started = notes.next.load();
     };
     notes.on_hold = [&] {
       if (!notes.is_wanted.exchange(false)) return;
       EXPECT_EQ(notes.running, 0);
-      done_when_let_in = static_cast<int>(std::count_if(notes.notes.begin(), notes.notes.end(), [](const auto& note) { return note.ended.load(); }));
+      started_when_let_in = notes.next.load();
     };
     ASSERT_TRUE(run(executor, notes));
-    EXPECT_GE(done_when_let_in, 4);
-    EXPECT_LE(done_when_let_in, 6) << "at most what ran already";
+    EXPECT_GE(started_when_let_in, started);
+    EXPECT_LE(started_when_let_in, started + 1) << "but for one that was about to start, on the other thread";
     for (const auto& note : notes.notes) EXPECT_EQ(note.runs, 1);
     EXPECT_EQ(notes.not_held, 0);
     EXPECT_EQ(notes.early, 0);

@@ -1,51 +1,58 @@
 #include "plx/schedule/turns.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace plx::schedule {
 
 namespace {
-constexpr size_t kWaitingExpected = 256;  // a thread each
+constexpr size_t kClaimsExpected = 256;
 }
 
-Turns::Turns(int places) : free_(places) { waiting_.reserve(kWaitingExpected); }
+Turns::Turns(int places) : places_(places) { claims_.reserve(kClaimsExpected); }
 
-Turns::Claim::Claim(Turns& turns) : turns_(turns), run_([&] {
-  const std::lock_guard lock(turns.mutex_);
-  return ++turns.begun_;
-}()) {}
+Turns::Claim::Claim(Turns& turns, uint64_t run) : turns_(turns), run_(run) {
+  const std::lock_guard lock(turns_.mutex_);
+  if (run_ == 0) run_ = ++turns_.begun_;
+  auto& claims = turns_.claims_;
+  claims.insert(std::upper_bound(claims.begin(), claims.end(), run_, [](uint64_t run, const Claim* claim) { return run < claim->run_; }), this);
+}
+
+Turns::Claim::~Claim() {
+  const std::lock_guard lock(turns_.mutex_);
+  turns_.claims_.erase(std::find(turns_.claims_.begin(), turns_.claims_.end(), this));
+  turns_.settle();
+}
 
 void Turns::Claim::hold(int places) {
   if (held_ == places && !wanted()) return;
   std::unique_lock lock(turns_.mutex_);
-  turns_.free_ += held_;
   held_ = 0;
   asked_ = places;
-  turns_.waiting_.push_back(this);
-  turns_.serve();
-  served_.wait(lock, [&] { return held_ == asked_; });
+  turns_.settle();
+  served_.wait(lock, [&] { return asked_ == 0; });
 }
 
 void Turns::Claim::rest() {
   if (held_ == 0) return;
   const std::lock_guard lock(turns_.mutex_);
-  turns_.free_ += held_;
   held_ = 0;
-  turns_.serve();
+  turns_.settle();
 }
 
-void Turns::serve() {
-  while (!waiting_.empty()) {
-    const auto first = std::min_element(waiting_.begin(), waiting_.end(), [](const Claim* a, const Claim* b) { return a->run_ < b->run_; });
-    Claim& claim = **first;
-    oldest_.store(claim.run_, std::memory_order_relaxed);
-    if (free_ < claim.asked_) return;
-    free_ -= claim.asked_;
-    claim.held_ = claim.asked_;
-    waiting_.erase(first);
-    claim.served_.notify_one();  // under the mutex: it may be gone right after
+// From the oldest on: who waits is served if there is enough beside what older ones hold.
+void Turns::settle() {
+  int left = places_;
+  bool waits = false;  // an older one
+  for (Claim* claim : claims_) {
+    if (claim->asked_ != 0 && !waits && claim->asked_ <= left) {
+      claim->held_ = std::exchange(claim->asked_, 0);
+      claim->served_.notify_one();  // under the mutex: it may be gone right after
+    }
+    waits = waits || claim->asked_ != 0;
+    claim->wanted_.store(claim->held_ != 0 && (waits || claim->held_ > left), std::memory_order_relaxed);
+    left -= claim->held_;
   }
-  oldest_.store(kNone, std::memory_order_relaxed);
 }
 
 }  // namespace plx::schedule

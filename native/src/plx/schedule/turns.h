@@ -2,9 +2,11 @@
 //
 // There are as many places as the sessions have threads each. A run takes one for units on one thread, and all for a unit on
 // the whole pool or for units side by side, so that the pool's threads work for one run at a time. It keeps them from one unit
-// to the next, and lets them go when it waits for a device, when it ends, and between two units if a run waits that began
-// before it. Of those that wait the one that began first is given what it asks for as soon as there is enough; who came later
-// waits behind it, so that requests end in the order in which they came.
+// to the next, and lets them go when it waits for a device and when it ends.
+//
+// The run that began first goes first, so that requests end in the order in which they came. It does not wait for those that
+// began after it, as they do not stop in the midst of a unit, and a device may be waiting: for the rest of that unit both are
+// on the CPU, and then the younger one waits.
 //
 // Threads: any. Steady state: nothing is allocated.
 #pragma once
@@ -12,7 +14,6 @@
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
-#include <limits>
 #include <mutex>
 #include <vector>
 
@@ -26,39 +27,38 @@ class Turns {
   class Claim {
    public:
     // Of a run that begins now, later than all before it.
-    explicit Claim(Turns& turns);
+    explicit Claim(Turns& turns) : Claim(turns, 0) {}
     // Something else of the same run.
-    Claim(Turns& turns, const Claim& same) : turns_(turns), run_(same.run_) {}
-    ~Claim() { rest(); }
+    Claim(Turns& turns, const Claim& same) : Claim(turns, same.run_) {}
+    ~Claim();
     Claim(const Claim&) = delete;
     Claim& operator=(const Claim&) = delete;
 
-    // Returns when it holds so many places, none of which it has had all along if a run waits that began before it.
-    // places: 1 to all.
+    // Returns when it holds so many places, 1 to all. Between two units: if older runs have need of them, these come first.
     void hold(int places);
     void rest();
-    // Whether a run waits that began before this one.
-    bool wanted() const { return turns_.oldest_.load(std::memory_order_relaxed) < run_; }
+    // Whether older runs have need of what it holds.
+    bool wanted() const { return wanted_.load(std::memory_order_relaxed); }
 
    private:
     friend class Turns;
+    Claim(Turns& turns, uint64_t run);
     Turns& turns_;
-    const uint64_t run_;
-    // Under the mutex while it waits, else its own:
+    uint64_t run_;
+    // Under the mutex, but that the thread of it may read what it holds:
     int held_ = 0;
-    int asked_ = 0;
+    int asked_ = 0;  // while it waits
+    std::atomic<bool> wanted_{false};
     std::condition_variable served_;
   };
 
  private:
-  static constexpr uint64_t kNone = std::numeric_limits<uint64_t>::max();
-  void serve();  // under the mutex
+  void settle();  // under the mutex
 
+  const int places_;
   std::mutex mutex_;
-  std::vector<Claim*> waiting_;           // in the order in which they came
-  std::atomic<uint64_t> oldest_{kNone};   // run of those
+  std::vector<Claim*> claims_;  // those that there are, by run
   uint64_t begun_ = 0;
-  int free_;
 };
 
 }  // namespace plx::schedule

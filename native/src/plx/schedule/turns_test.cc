@@ -4,39 +4,13 @@
 
 #include <atomic>
 #include <chrono>
+#include <memory>
 #include <mutex>
 #include <thread>
 #include <vector>
 
 namespace plx::schedule {
 namespace {
-
-TEST(Turns, NoMorePlacesThanThereAre) {
-  Turns turns(2);
-  std::atomic<int> inside{0};
-  std::atomic<int> most{0};
-  std::atomic<bool> broken{false};
-  std::vector<std::thread> threads;
-  for (int t = 0; t < 4; ++t) {
-    threads.emplace_back([&, t] {
-      Turns::Claim claim(turns);
-      for (int i = 0; i < 2000; ++i) {
-        const int places = (i + t) % 5 == 0 ? 2 : 1;
-        claim.hold(places);
-        const int now = inside.fetch_add(places) + places;
-        int seen = most.load();
-        while (now > seen && !most.compare_exchange_weak(seen, now)) {
-        }
-        if (now > 2) broken = true;
-        inside.fetch_sub(places);
-        if (i % 7 == 0) claim.rest();
-      }
-    });
-  }
-  for (std::thread& thread : threads) thread.join();
-  EXPECT_FALSE(broken) << "more than two places were taken at a time";
-  EXPECT_EQ(most, 2);
-}
 
 // Claims that are told to hold places, each by a thread of its own, and who had them when.
 class Queue {
@@ -79,7 +53,10 @@ TEST(Turns, WhoBeganFirstGoesFirst) {
   queue.come(third, 3, 1);
   queue.come(second, 2, 1);
   queue.come(first, 1, 1);
+  EXPECT_TRUE(queue.order().empty());
   EXPECT_FALSE(holder.wanted()) << "all of them began later";
+  holder.hold(1);
+  EXPECT_TRUE(queue.order().empty()) << "what is held is kept";
   holder.rest();
   queue.join();
   EXPECT_EQ(queue.order(), (std::vector<int>{1, 2, 3}));
@@ -98,48 +75,92 @@ TEST(Turns, OneThatWantsAllIsNotOvertaken) {
   EXPECT_EQ(queue.order(), (std::vector<int>{2, 3}));
 }
 
-TEST(Turns, WhatIsHeldIsKeptUntilAnOlderRunWaits) {
-  Turns turns(1);
-  Turns::Claim old(turns), mine(turns), young(turns);
-  Queue queue;
-  mine.hold(1);
-  queue.come(young, 3, 1);
-  mine.hold(1);
-  queue.note(2);
-  EXPECT_FALSE(mine.wanted());
-  queue.come(old, 1, 1);
-  EXPECT_TRUE(mine.wanted());
-  EXPECT_EQ(queue.order(), (std::vector<int>{2})) << "nobody takes what is held";
-  mine.hold(1);
-  queue.note(2);
-  mine.rest();
-  queue.join();
-  EXPECT_EQ(queue.order(), (std::vector<int>{2, 1, 2, 3}));
-}
-
-TEST(Turns, WhoHoldsOneAndWantsAllLetsTheOneGo) {
-  Turns turns(2);
-  Turns::Claim first(turns), second(turns);
+TEST(Turns, AsManyAsThereArePlacesGoAtATime) {
+  Turns turns(3);
+  Turns::Claim first(turns), second(turns), third(turns), fourth(turns);
   Queue queue;
   first.hold(1);
   second.hold(1);
-  queue.come(first, 1, 2);
+  third.hold(1);
+  EXPECT_FALSE(third.wanted());
+  queue.come(fourth, 4, 1);
   EXPECT_TRUE(queue.order().empty());
-  queue.come(second, 2, 2);  // which holds one, as the other did: neither waits for the other's
+  second.rest();
   queue.join();
-  EXPECT_EQ(queue.order(), (std::vector<int>{1, 2}));
+  EXPECT_EQ(queue.order(), (std::vector<int>{4}));
+}
+
+TEST(Turns, AnOlderRunDoesNotWaitForAYoungerOneWhichStopsAtItsNextUnit) {
+  Turns turns(2);
+  Turns::Claim old(turns), young(turns);
+  Queue queue;
+  young.hold(2);
+  EXPECT_FALSE(young.wanted());
+  old.hold(1);
+  EXPECT_TRUE(young.wanted());
+  queue.come(young, 2, 2);
+  EXPECT_TRUE(queue.order().empty());
+  EXPECT_FALSE(old.wanted());
+  old.hold(2);
+  old.rest();
+  queue.join();
+  EXPECT_EQ(queue.order(), (std::vector<int>{2}));
+}
+
+TEST(Turns, AYoungerRunGoesOnBesideAnOlderOneThatLeavesEnough) {
+  Turns turns(2);
+  Turns::Claim old(turns), young(turns);
+  young.hold(1);
+  old.hold(1);
+  EXPECT_FALSE(young.wanted());
+  young.hold(1);
+  old.hold(2);
+  EXPECT_TRUE(young.wanted());
+  old.hold(1);
+  EXPECT_FALSE(young.wanted());
 }
 
 TEST(Turns, SomethingElseOfARunIsAsOldAsTheRun) {
   Turns turns(1);
   Turns::Claim run(turns), younger(turns);
   Turns::Claim other(turns, run);
-  Queue queue;
   younger.hold(1);
-  queue.come(other, 1, 1);
+  other.hold(1);
   EXPECT_TRUE(younger.wanted());
   EXPECT_FALSE(run.wanted());
-  younger.rest();
+}
+
+TEST(Turns, ARunThatEndsLetsGo) {
+  Turns turns(1);
+  auto old = std::make_unique<Turns::Claim>(turns);
+  Turns::Claim young(turns);
+  Queue queue;
+  old->hold(1);
+  queue.come(young, 1, 1);
+  EXPECT_TRUE(queue.order().empty());
+  old.reset();
+  queue.join();
+  EXPECT_EQ(queue.order(), (std::vector<int>{1}));
+}
+
+TEST(Turns, ManyRunsComeAndGo) {
+  Turns turns(2);
+  std::atomic<int> ended{0};
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([&, t] {
+      for (int i = 0; i < 500; ++i) {
+        Turns::Claim claim(turns);
+        for (int unit = 0; unit < 6; ++unit) {
+          claim.hold((i + t + unit) % 5 == 0 ? 2 : 1);
+          if (unit % 3 == 1) claim.rest();
+        }
+        ++ended;
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(ended, 2000);
 }
 
 }  // namespace

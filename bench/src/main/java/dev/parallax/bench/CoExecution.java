@@ -38,13 +38,16 @@ import picocli.CommandLine.Option;
         footer = {"", "Exit status: 0 all is well, 1 a target is missed or outputs differ, 2 it could not be run."})
 final class CoExecution implements Callable<Integer> {
     /** Fewer rounds decide nothing. */
-    private static final int ROUNDS = 20;
+    private static final int ROUNDS = 11;
     private static final int QUICK_ROUNDS = 5;
     private static final int WARM_UPS = 5;
     private static final int QUICK_WARM_UPS = 3;
     private static final int STREAM_ROUNDS = 3;
     private static final int QUICK_STREAM_ROUNDS = 1;
-    private static final int REQUESTS = 32;
+    /** A stream is as many requests as take so long in turn, from the fewest, of which filling and draining it are a part, to the most. */
+    private static final double STREAM_NS = 2e9;
+    private static final int LEAST_REQUESTS = 16;
+    private static final int MOST_REQUESTS = 32;
     private static final List<Integer> DEPTHS = List.of(2, 3, 4);
     /** Between two runs, so that each one finds the pool's threads asleep, whoever ran before. */
     private static final int REST_MS = 5;
@@ -141,7 +144,7 @@ final class CoExecution implements Callable<Integer> {
         System.out.println(CoExecutionResult.singleTable(results));
         System.out.println("The paper, on its phones: 9 to 46 % saved.\n");
         System.out.println(CoExecutionResult.streamTable(results));
-        System.out.println("Every device above is emulated. " + rounds() + " rounds, streams of " + REQUESTS + " requests; "
+        System.out.println("Every device above is emulated. " + rounds() + " rounds, streams of " + LEAST_REQUESTS + " to " + MOST_REQUESTS + " requests; "
                 + host.cpu() + ", " + host.cores() + " cores; " + versions);
         keep(results, host, versions, start);
         List<String> misses = CoExecutionResult.misses(results);
@@ -271,6 +274,7 @@ final class CoExecution implements Callable<Integer> {
             }
             trace(subject, placement, "one", List.of(atOnce.report()));
 
+            int requests = (int) Math.clamp(STREAM_NS / Statistics.median(inTurnNs), LEAST_REQUESTS, MOST_REQUESTS);
             int streamRounds = quick ? QUICK_STREAM_ROUNDS : STREAM_ROUNDS;
             double[] streamInTurn = new double[streamRounds];
             Map<Integer, double[]> streams = new TreeMap<>();
@@ -279,9 +283,9 @@ final class CoExecution implements Callable<Integer> {
                 streams.put(depth, new double[streamRounds]);
             }
             for (int round = -1; round < streamRounds; round++) {
-                double serial = time(() -> IntStream.range(0, REQUESTS).forEach(_ -> inTurn.run()));
+                double serial = time(() -> IntStream.range(0, requests).forEach(_ -> inTurn.run()));
                 for (int depth : DEPTHS) {
-                    double taken = time(() -> stream(deep.get(depth), subject.inputs, _ -> null));
+                    double taken = time(() -> stream(deep.get(depth), requests, subject.inputs, _ -> null));
                     if (round >= 0) {
                         streamInTurn[round] = serial;
                         streams.get(depth)[round] = taken;
@@ -289,15 +293,15 @@ final class CoExecution implements Callable<Integer> {
                 }
             }
             for (int depth : DEPTHS) {
-                List<RunReport> requests = stream(deep.get(depth), subject.inputs, session -> {
+                List<RunReport> reportsOfStream = stream(deep.get(depth), requests, subject.inputs, session -> {
                     subject.expected.check(session);
                     return session.report();
                 });
-                trace(subject, placement, "depth-" + depth, requests);
+                trace(subject, placement, "depth-" + depth, reportsOfStream);
             }
             return new CoExecutionResult(subject.name, subject.device.name(), placement, subject.threads,
                     (int) subject.plan.units().stream().filter(unit -> unit.region() >= 0).count(), plainNs, inTurnNs,
-                    dataflowNs, bothNs, UnitTimes.of(subject.plan, onDevice, reports), REQUESTS, streamInTurn, streams);
+                    dataflowNs, bothNs, UnitTimes.of(subject.plan, onDevice, reports), requests, streamInTurn, streams);
         } finally {
             deep.values().forEach(Session::close);
         }
@@ -310,13 +314,13 @@ final class CoExecution implements Callable<Integer> {
     }
 
     /** All requests at once to a session that has so many in progress as its depth says, and what comes back. */
-    private static <R> List<R> stream(Session session, Map<String, Tensor> inputs, Function<Session, R> read) {
-        List<CompletableFuture<R>> requests = new ArrayList<>();
-        for (int i = 0; i < REQUESTS; i++) {
-            requests.add(session.submit(inputs, read));
+    private static <R> List<R> stream(Session session, int requests, Map<String, Tensor> inputs, Function<Session, R> read) {
+        List<CompletableFuture<R>> submitted = new ArrayList<>();
+        for (int i = 0; i < requests; i++) {
+            submitted.add(session.submit(inputs, read));
         }
         List<R> results = new ArrayList<>();
-        requests.forEach(request -> results.add(request.join()));
+        submitted.forEach(request -> results.add(request.join()));
         return results;
     }
 
