@@ -37,16 +37,21 @@ void Turns::Claim::rest() {
   if (held_ == 0) return;
   const std::lock_guard lock(turns_.mutex_);
   held_ = 0;
+  back_ = true;
   turns_.settle();
 }
 
-// From the oldest on: who waits is served if there is enough beside what older ones hold.
+// From the oldest on: who waits is served if there is enough beside what the others hold, or the older ones if it is back.
 void Turns::settle() {
-  int left = places_;
+  int left = places_;  // beside older ones
+  int free = places_;
+  for (const Claim* claim : claims_) free -= claim->held_;
   bool waits = false;  // an older one
   for (Claim* claim : claims_) {
-    if (claim->asked_ != 0 && !waits && claim->asked_ <= left) {
+    if (claim->asked_ != 0 && !waits && claim->asked_ <= (claim->back_ ? left : free)) {
       claim->held_ = std::exchange(claim->asked_, 0);
+      claim->back_ = false;
+      free -= claim->held_;
       claim->served_.notify_one();  // under the mutex: it may be gone right after
     }
     waits = waits || claim->asked_ != 0;

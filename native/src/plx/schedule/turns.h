@@ -4,9 +4,9 @@
 // the whole pool or for units side by side, so that the pool's threads work for one run at a time. It keeps them from one unit
 // to the next, and lets them go when it waits for a device and when it ends.
 //
-// The run that began first goes first, so that requests end in the order in which they came. It does not wait for those that
-// began after it, as they do not stop in the midst of a unit, and a device may be waiting: for the rest of that unit both are
-// on the CPU, and then the younger one waits.
+// The run that began first goes first, so that requests end in the order in which they came: younger ones let it pass between
+// two of their units. When it comes back from a device, which may have nothing to do until it hears of it again, it does not
+// even wait for these to end: for the rest of a unit both are on the CPU.
 //
 // Threads: any. Steady state: nothing is allocated.
 #pragma once
@@ -48,6 +48,7 @@ class Turns {
     // Under the mutex, but that the thread of it may read what it holds:
     int held_ = 0;
     int asked_ = 0;  // while it waits
+    bool back_ = false;  // it has rested since it held any
     std::atomic<bool> wanted_{false};
     std::condition_variable served_;
   };

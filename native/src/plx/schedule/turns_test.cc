@@ -90,12 +90,28 @@ TEST(Turns, AsManyAsThereArePlacesGoAtATime) {
   EXPECT_EQ(queue.order(), (std::vector<int>{4}));
 }
 
-TEST(Turns, AnOlderRunDoesNotWaitForAYoungerOneWhichStopsAtItsNextUnit) {
+TEST(Turns, AYoungerRunLetsAnOlderOnePassAtItsNextUnit) {
   Turns turns(2);
   Turns::Claim old(turns), young(turns);
   Queue queue;
   young.hold(2);
   EXPECT_FALSE(young.wanted());
+  queue.come(old, 1, 1);
+  EXPECT_TRUE(queue.order().empty()) << "not in the midst of a unit";
+  EXPECT_TRUE(young.wanted());
+  young.hold(2);
+  queue.note(2);
+  queue.join();
+  EXPECT_EQ(queue.order(), (std::vector<int>{1, 2}));
+}
+
+TEST(Turns, OneThatIsBackFromADeviceDoesNotWaitForYoungerOnes) {
+  Turns turns(2);
+  Turns::Claim old(turns), young(turns);
+  Queue queue;
+  old.hold(1);
+  old.rest();
+  young.hold(2);
   old.hold(1);
   EXPECT_TRUE(young.wanted());
   queue.come(young, 2, 2);
@@ -113,7 +129,7 @@ TEST(Turns, AYoungerRunGoesOnBesideAnOlderOneThatLeavesEnough) {
   young.hold(1);
   old.hold(1);
   EXPECT_FALSE(young.wanted());
-  young.hold(1);
+  old.rest();
   old.hold(2);
   EXPECT_TRUE(young.wanted());
   old.hold(1);
@@ -124,10 +140,12 @@ TEST(Turns, SomethingElseOfARunIsAsOldAsTheRun) {
   Turns turns(1);
   Turns::Claim run(turns), younger(turns);
   Turns::Claim other(turns, run);
+  Queue queue;
   younger.hold(1);
-  other.hold(1);
+  queue.come(other, 1, 1);
   EXPECT_TRUE(younger.wanted());
   EXPECT_FALSE(run.wanted());
+  younger.rest();
 }
 
 TEST(Turns, ARunThatEndsLetsGo) {
