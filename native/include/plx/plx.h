@@ -359,8 +359,9 @@ PLX_API plx_status* plx_session_create(plx_model* model, plx_plan* plan, const p
                                        plx_session** out_session);
 /* A further session with the plan, schedule and options of this one, whose runs may go on at the same time: for requests in
  * a stream. They take turns on the CPU: no more of their units run there at a time than one of them has threads, and the run
- * that began first goes first, while the device works for others. Its memory is its own, and so is its budget:
- * memory_budget_bytes in place of that session's number, 0 = the same. Either may be released first. */
+ * that began first goes first, while the device works for others; one that is back from the device does not even wait for the
+ * end of a younger one's unit. Its memory is its own, and so is its budget: memory_budget_bytes in place of that session's
+ * number, 0 = the same. Either may be released first. */
 PLX_API plx_status* plx_session_create_beside(plx_session* session, uint64_t memory_budget_bytes,
                                               plx_session** out_session);
 PLX_API void plx_session_release(plx_session* session);

@@ -11,10 +11,9 @@
 // a CPU task's barrier for all device tasks before it. One with a barrier waits for all that comes before it, and parts nothing
 // else.
 //
-// A worker that finds nothing to do looks again for kSpinNs and then sleeps until it is woken; nobody spins longer, and nobody
-// who waits for a device does while there are other runs. If there is
-// nothing to do until a device's task has ended, the pool's threads are let go, and come back afterwards: other runs may want
-// them meanwhile.
+// A worker that finds nothing to do looks again for kSpinNs and then sleeps until it is woken; nobody spins longer. If nothing
+// is left to do until a device's task has ended, the pool's threads are let go and called again afterwards, since other runs may
+// want them meanwhile; and where there are others, the caller sleeps at once.
 //
 // Threads: run() by one thread at a time. Steady state: run() allocates nothing.
 #pragma once

@@ -619,8 +619,9 @@ public final class Session implements AutoCloseable {
     /**
      * Has a request run, and does not wait for it. Requests start in the order in which they come and end in that order, up
      * to {@link SessionOptions#depth()} of them at the same time, each in memory of its own; more wait. Together they have
-     * no more of the CPU than this session alone. A fixed memory budget is divided among them; {@link #run()}, which knows
-     * nothing of requests and shares no memory with them, has the whole of it.
+     * no more of the CPU than this session alone, but for the rest of a unit when an older one is back from the device. A
+     * fixed memory budget is divided among them; {@link #run()}, which knows nothing of requests and shares no memory with
+     * them, has the whole of it.
      *
      * <p>What is done with the future without an executor of its own runs on the request's thread, and the next request
      * waits for it. Cancelling the future stops the request at its next operator.
