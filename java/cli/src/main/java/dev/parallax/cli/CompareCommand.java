@@ -14,18 +14,21 @@ import dev.parallax.PlanOptions;
 import dev.parallax.RunReport;
 import dev.parallax.Session;
 import dev.parallax.SessionOptions;
+import dev.parallax.Tensor;
 import dev.parallax.Units;
 import dev.parallax.Value;
 import java.io.PrintStream;
 import java.lang.foreign.Arena;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.Callable;
+import java.util.function.Predicate;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -40,8 +43,9 @@ import picocli.CommandLine.Option;
  */
 @Command(name = "compare", mixinStandardHelpOptions = true,
         description = {"Runs plain ONNX Runtime and Parallax on the same inputs and compares the outputs.",
-            "With a --device, by a tolerance of 1e-4 + 1e-3 * |theirs| (of what float16 numbers went into, 2e-3 + 4e-3 * |theirs|) "
-                + "unless another is given, and what was to run there has to.",
+            "With a --device, by a tolerance of 1e-4 + 1e-3 * |theirs| (of what float16 numbers went into, 2e-3 + 4e-3 * |theirs|; "
+                + "of what was rounded to int8 on the way, twice what plain ONNX Runtime changes by when its inputs do in "
+                + "their last bit) unless another is given, and what was to run there has to.",
             "Exit status 0 if all agree, 1 if not, 2 on bad input."})
 final class CompareCommand implements Callable<Integer> {
     private static final int WARM_UPS = 2;
@@ -136,13 +140,13 @@ final class CompareCommand implements Callable<Integer> {
         try (Arena arena = Arena.ofShared(); Engine engine = model.engine(); Model loaded = model.load(engine)) {
             int threads = engine.info().threads();
             Inputs inputs = model.inputs(loaded, arena);
-            if (model.onDevice()) {
-                tolerance.orElse(ON_DEVICE, ON_DEVICE_FLOAT16, ofFloat16(loaded));
-            }
             try (Reference reference = Reference.load(model.path, threads)) {
                 reference.bind(inputs.arrays());
                 reference.run();
                 Map<String, Value> expected = reference.values();
+                if (model.onDevice() && tolerance.exact()) {
+                    tolerance.orElse(ON_DEVICE, special(loaded, inputs, reference, expected));
+                }
                 out.println(model.name() + ": Parallax " + engine.info().parallax() + " (on ONNX Runtime "
                         + engine.info().onnxRuntime() + ") against plain ONNX Runtime " + Reference.version() + ", "
                         + Text.count(threads, "thread"));
@@ -152,8 +156,8 @@ final class CompareCommand implements Callable<Integer> {
                                 + "made from that one optimised graph."
                         : "Judged by tolerance: |ours - theirs| <= " + new Tolerance.Bound(tolerance.relative(), tolerance.absolute())
                                 + ".");
-                loaded.outputs().stream().filter(o -> tolerance.isSpecial(o.name())).forEach(o -> out.println(
-                        "Of '" + o.name() + "', which float16 numbers went into: " + tolerance.of(o.name()) + "."));
+                loaded.outputs().stream().filter(o -> tolerance.special(o.name()) != null).forEach(o -> out.println(
+                        "Of '" + o.name() + "', " + tolerance.special(o.name()).why() + ": " + tolerance.of(o.name()) + "."));
                 for (Units cut : cuts) {
                     Result result = compare(loaded, inputs, cut, reference, expected);
                     results.add(result);
@@ -176,17 +180,68 @@ final class CompareCommand implements Callable<Integer> {
         return bad == 0 && !fellBack ? 0 : Main.NO;
     }
 
-    /** The values that float16 numbers go into. */
-    private static Set<String> ofFloat16(Model loaded) {
+    private Map<String, Tolerance.Special> special(Model loaded, Inputs inputs, Reference reference,
+            Map<String, Value> expected) {
         Plan plan = loaded.plan(PlanOptions.builder().units(Units.NODES).build());
-        Set<String> names = new HashSet<>();
-        plan.tensors().stream().filter(t -> t.elementType() == ElementType.FLOAT16).forEach(t -> names.add(t.name()));
+        Set<String> halves = new HashSet<>();
+        plan.tensors().stream().filter(t -> t.elementType() == ElementType.FLOAT16).forEach(t -> halves.add(t.name()));
+        Set<String> ofHalves = reached(plan, halves, _ -> false);
+        Set<String> ofInt8 = reached(plan, Set.of(), unit -> unit.nodes().stream()
+                .anyMatch(n -> roundsToInt8(plan.nodes().get(n).operator())));
+        Map<String, Tolerance.Special> special = new HashMap<>();
+        ofHalves.forEach(name -> special.put(name,
+                new Tolerance.Special(ON_DEVICE_FLOAT16, "which float16 numbers went into")));
+        if (loaded.outputs().stream().anyMatch(o -> ofInt8.contains(o.name()))) {
+            reference.bind(nextNumbers(inputs.arrays()));
+            reference.run();
+            Map<String, Value> other = reference.values();
+            for (String name : other.keySet()) {
+                Tolerance.Bound usual = ofHalves.contains(name) ? ON_DEVICE_FLOAT16 : ON_DEVICE;
+                double change = Comparison.of(name, other.get(name), expected.get(name), 0, 0).maxAbsolute();
+                if (ofInt8.contains(name)) {
+                    special.put(name, new Tolerance.Special(
+                            new Tolerance.Bound(usual.relative(), Math.max(usual.absolute(), 2 * change)),
+                            "which was rounded to int8 on the way and in ONNX Runtime itself changes by up to "
+                                    + Text.number(change) + " when the inputs do in their last bit"));
+                }
+            }
+            reference.bind(inputs.arrays());
+            reference.run();
+        }
+        return special;
+    }
+
+    /** These values, and what units make that read from them or are the beginning of more. */
+    private static Set<String> reached(Plan plan, Set<String> from, Predicate<Plan.Unit> begins) {
+        Set<String> names = new HashSet<>(from);
         for (Plan.Unit unit : plan.units()) { // each after those that it reads from
-            if (unit.inputs().stream().anyMatch(names::contains)) {
+            if (begins.test(unit) || unit.inputs().stream().anyMatch(names::contains)) {
                 names.addAll(unit.outputs());
             }
         }
         return names;
+    }
+
+    /** QuantizeLinear and its kind: numbers that hardly differ become neighbours there, 1/255 of the range apart. */
+    private static boolean roundsToInt8(String operator) {
+        String name = operator.substring(operator.indexOf(':') + 1);
+        return name.startsWith("QLinear") || name.startsWith("Quantize") || name.startsWith("DynamicQuantize");
+    }
+
+    /** The same with each float32 number's neighbour in its place. */
+    private static Map<String, Tensor> nextNumbers(Map<String, Tensor> tensors) {
+        Map<String, Tensor> all = new HashMap<>(tensors);
+        all.replaceAll((_, tensor) -> {
+            if (tensor.elementType() != ElementType.FLOAT32) {
+                return tensor;
+            }
+            float[] numbers = tensor.toFloatArray();
+            for (int i = 0; i < numbers.length; i++) {
+                numbers[i] = Math.nextUp(numbers[i]);
+            }
+            return Tensor.of(numbers, tensor.shape());
+        });
+        return all;
     }
 
     private Result compare(Model loaded, Inputs inputs, Units cut, Reference reference, Map<String, Value> expected) {

@@ -2,7 +2,7 @@ package dev.parallax.cli;
 
 import dev.parallax.Value;
 import java.util.Arrays;
-import java.util.Set;
+import java.util.Map;
 import picocli.CommandLine.Option;
 
 /** When outputs count as equal: bit for bit unless a tolerance is given. A mixin of commands that compare. */
@@ -16,8 +16,7 @@ final class Tolerance {
     private Double atol;
 
     /** Outputs that have a tolerance of their own. */
-    private Set<String> special = Set.of();
-    private Bound ofSpecial;
+    private Map<String, Special> special = Map.of();
 
     /** A number agrees if |ours - theirs| <= absolute + relative * |theirs|. */
     record Bound(double relative, double absolute) {
@@ -26,6 +25,13 @@ final class Tolerance {
             return Text.number(absolute) + " + " + Text.number(relative) + " * |theirs|";
         }
     }
+
+    /**
+     * A bound for one output.
+     *
+     * @param why what the output is, and where the bound comes from
+     */
+    record Special(Bound bound, String why) {}
 
     /** Fails if what was given is no tolerance. */
     void check() {
@@ -40,22 +46,23 @@ final class Tolerance {
     }
 
     /** What is judged by if nothing was given: outputs, and those of these names. */
-    void orElse(Bound others, Bound ofSpecial, Set<String> special) {
+    void orElse(Bound others, Map<String, Special> special) {
         if (exact()) {
             rtol = others.relative;
             atol = others.absolute;
-            this.ofSpecial = ofSpecial;
             this.special = special;
         }
     }
 
-    boolean isSpecial(String output) {
-        return special.contains(output);
+    /** Null for one that has no tolerance of its own. */
+    Special special(String output) {
+        return special.get(output);
     }
 
     /** What an output is judged by, unless it is bits. */
     Bound of(String output) {
-        return isSpecial(output) ? ofSpecial : new Bound(relative(), absolute());
+        Special own = special.get(output);
+        return own != null ? own.bound : new Bound(relative(), absolute());
     }
 
     boolean exact() {

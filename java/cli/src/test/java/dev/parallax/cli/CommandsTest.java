@@ -151,6 +151,20 @@ class CommandsTest {
     }
 
     @Test
+    void compareOnADeviceAllowsNumbersThatWereRoundedToInt8WhatOnnxRuntimeChangesByItself() throws IOException {
+        Path model = write("rounded.onnx", new OnnxFile().input("x", ElementType.FLOAT32, 3, 4)
+                .output("y", ElementType.FLOAT32, 3, 4).output("z", ElementType.FLOAT32, 3, 4)
+                .node("Exp", List.of("x"), List.of("e")).node("DynamicQuantizeLinear", List.of("e"), List.of("q", "s", "zero"))
+                .node("DequantizeLinear", List.of("q", "s", "zero"), List.of("d")).node("Neg", List.of("d"), List.of("y"))
+                .node("Neg", List.of("x"), List.of("z")).build());
+        Plx plx = Plx.run("compare", model, "--device", "opencl", "--offload", "all", "--units", "branches", "--runs", 0);
+        assertEquals(0, plx.status(), plx::toString);
+        assertTrue(plx.out().contains("Of 'y', which was rounded to int8 on the way and in ONNX Runtime itself changes by up to "),
+                plx::toString);
+        assertFalse(plx.out().contains("Of 'z'"), plx::toString);
+    }
+
+    @Test
     void compareOnADeviceSaysWhatRanThere() throws IOException {
         Path json = folder.resolve("device.json");
         Plx plx = Plx.run("compare", diamond(), "--shape", "x=3x4", "--device", "opencl", "--offload", "all", "--units",
