@@ -2,7 +2,6 @@ package dev.parallax;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
-import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertInstanceOf;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
@@ -108,7 +107,8 @@ class RequestsTest {
             for (int i = 1; i < reports.size(); i++) {
                 assertEquals(6, reports.get(i).units().stream().filter(u -> u.device().equals("opencl")).count());
                 met += meet(reports.get(i - 1), true, reports.get(i), false) ? 1 : 0;
-                assertFalse(meet(reports.get(i - 1), false, reports.get(i), false), "two units on one thread");
+                assertTrue(mostMet(reports.get(i - 1), reports.get(i)) <= 1,
+                        "the younger request went on while the older one was on the only thread");
             }
             assertTrue(met > 0, "no request's units ran on the CPU while the device worked for the one before");
             TreeSet<Integer> processes = new TreeSet<>();
@@ -122,9 +122,17 @@ class RequestsTest {
 
     private static boolean meet(RunReport a, boolean deviceOfA, RunReport b, boolean deviceOfB) {
         return a.units().stream().filter(u -> (u.worker() < 0) == deviceOfA).anyMatch(u -> b.units().stream()
-                .filter(v -> (v.worker() < 0) == deviceOfB)
-                .anyMatch(v -> a.startedNs() + u.startNs() < b.startedNs() + v.endNs()
-                        && b.startedNs() + v.startNs() < a.startedNs() + u.endNs()));
+                .filter(v -> (v.worker() < 0) == deviceOfB).anyMatch(v -> meet(a, u, b, v)));
+    }
+
+    /** With how many units of the younger request on the CPU a unit of the older one was there at the same time, at most. */
+    private static long mostMet(RunReport older, RunReport younger) {
+        return older.units().stream().filter(u -> u.worker() >= 0).mapToLong(u -> younger.units().stream()
+                .filter(v -> v.worker() >= 0 && meet(older, u, younger, v)).count()).max().orElse(0);
+    }
+
+    private static boolean meet(RunReport a, RunReport.UnitRun u, RunReport b, RunReport.UnitRun v) {
+        return a.startedNs() + u.startNs() < b.startedNs() + v.endNs() && b.startedNs() + v.startNs() < a.startedNs() + u.endNs();
     }
 
     @Test
