@@ -127,13 +127,13 @@ class Ours final : device::Completion {
     for (const graph::ValueId value : {0, 1}) {
       if (graph_.values[static_cast<size_t>(value)].initializer != graph::kNone) continue;
       const Floats& from = value == 0 ? left : right;
-      memory_.push_back(must(device.lend(from.size() * sizeof(float))));
+      memory_.push_back(must(device.lend(from.size() * sizeof(float), device::Use::kInTurn)));
       std::memcpy(memory_.back()->data(), from.data(), from.size() * sizeof(float));
       inputs_.push_back(memory_.back()->data());
       in.push_back(value);
     }
     count_ = static_cast<size_t>(p.batches * p.rows * p.columns);
-    memory_.push_back(must(device.lend(count_ * sizeof(float))));
+    memory_.push_back(must(device.lend(count_ * sizeof(float), device::Use::kInTurn)));
     outputs_.push_back(memory_.back()->data());
     const std::vector<graph::NodeId> nodes = {0};
     const std::vector<graph::ValueId> out = {2};

@@ -180,7 +180,11 @@ final class CompareCommand implements Callable<Integer> {
         return bad == 0 && !fellBack ? 0 : Main.NO;
     }
 
-    private Map<String, Tolerance.Special> special(Model loaded, Inputs inputs, Reference reference,
+    /**
+     * Outputs that the usual tolerance is too strict for. Runs the reference once more, on other inputs, if some are rounded to
+     * int8 on the way; the given ones are bound again afterwards.
+     */
+    private static Map<String, Tolerance.Special> special(Model loaded, Inputs inputs, Reference reference,
             Map<String, Value> expected) {
         Plan plan = loaded.plan(PlanOptions.builder().units(Units.NODES).build());
         Set<String> halves = new HashSet<>();
@@ -198,7 +202,7 @@ final class CompareCommand implements Callable<Integer> {
             for (String name : other.keySet()) {
                 Tolerance.Bound usual = ofHalves.contains(name) ? ON_DEVICE_FLOAT16 : ON_DEVICE;
                 double change = Comparison.of(name, other.get(name), expected.get(name), 0, 0).maxAbsolute();
-                if (ofInt8.contains(name)) {
+                if (ofInt8.contains(name) && Double.isFinite(change)) { // else its shape changes: nothing to allow for
                     special.put(name, new Tolerance.Special(
                             new Tolerance.Bound(usual.relative(), Math.max(usual.absolute(), 2 * change)),
                             "which was rounded to int8 on the way and in ONNX Runtime itself changes by up to "
@@ -206,7 +210,6 @@ final class CompareCommand implements Callable<Integer> {
                 }
             }
             reference.bind(inputs.arrays());
-            reference.run();
         }
         return special;
     }
