@@ -8,6 +8,8 @@
 #include <set>
 #include <thread>
 
+#include "plx/base/whole_file.h"
+#include "plx/device/opencl/tune.h"
 #include "plx/engine/calibration.h"
 #include "plx/engine/calibration_models.h"
 #include "plx/engine/device_testing.h"
@@ -261,6 +263,30 @@ TEST_F(CalibrationOfOpenCl, IsCalibratedOnceAndKeptInAFile) {
   EXPECT_TRUE(engine::known_calibration(runtime(), "opencl"));
 }
 
+TEST_F(CalibrationOfOpenCl, TunesFirstAndRatesAreOfWhatWasFound) {
+  const auto made = must(engine::calibrate(runtime(), "opencl"));
+  ASSERT_TRUE(made.tuning);
+  EXPECT_GT(made.tuning->ratio, 0);
+  const device::Info info = must(engine::open_device("opencl"))->info();
+  EXPECT_EQ(info.tuning->tuning, made.tuning->tuning);
+  EXPECT_EQ(info.tuning->ratio, made.tuning->ratio) << "it was read";
+  const std::string file = device::opencl::tuning_file(folder_.path() / "parallax", info);
+  ASSERT_TRUE(std::filesystem::exists(file)) << file;
+  EXPECT_NE(engine::to_json(made).find("\"kernels\":\"vectors of "), std::string::npos) << engine::to_json(made);
+
+  // Another one in its place is used by whoever opens the device next, and nothing is known of it.
+  device::Tuning other = made.tuning->tuning;
+  other.rows = other.rows == 4 ? 8 : 4;
+  ASSERT_TRUE(write_whole(file, device::to_json({other, 0.5})));
+  EXPECT_EQ(must(engine::open_device("opencl"))->info().tuning->tuning, other);
+  EXPECT_FALSE(engine::known_calibration(runtime(), "opencl"));
+  const auto held = must(engine::open_device("opencl"));
+  const auto again = must(engine::calibrate(runtime(), "opencl", true));
+  EXPECT_NE(again.tuning->ratio, 0.5) << "tried again";
+  EXPECT_EQ(held->info().tuning->tuning, other) << "who holds it goes on with it";
+  EXPECT_EQ(must(engine::open_device("opencl"))->info().tuning->ratio, again.tuning->ratio);
+}
+
 TEST_F(CalibrationOfOpenCl, ASlowerDeviceIsLeftAloneAndThePlanSaysWhy) {
   Loaded loaded(convolutions());
   PlanRequest request = on("opencl");
@@ -275,6 +301,15 @@ TEST_F(CalibrationOfOpenCl, ASlowerDeviceIsLeftAloneAndThePlanSaysWhy) {
   const auto all = must(loaded->make_plan(on("opencl")));
   EXPECT_TRUE(all->plan->options.device->measured);
   EXPECT_TRUE(all->plan->regions[0].accepted);
+}
+
+TEST_F(CalibrationOfOpenCl, WhatNoFileKeepsIsKeptAsLongAsTheProcess) {
+  ::setenv("XDG_CACHE_HOME", "/proc/nowhere", 1);
+  const auto made = must(engine::calibrate(runtime(), "opencl"));
+  EXPECT_EQ(made.file, "");
+  EXPECT_GT(made.tuning->ratio, 0);
+  EXPECT_EQ(must(engine::open_device("opencl"))->info().tuning->ratio, made.tuning->ratio);
+  EXPECT_EQ(must(engine::calibrate(runtime(), "opencl")).took_s, 0);
 }
 
 }  // namespace

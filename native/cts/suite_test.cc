@@ -1,5 +1,5 @@
 // The suite on each device: the first OpenCL one, as it is, and with the limits of a small GPU and memory of its own, both also
-// with products by tiles as on a GPU; and those that need no hardware, where a few draws of each case are enough. Without an
+// with products by tiles as on a GPU, and between them all vectors and rows that a tuner may choose; and those that need no hardware, where a few draws of each case are enough. Without an
 // OpenCL driver the tests fail: where they run, PoCL is installed.
 //
 // PLX_CTS_DRAWS says how many draws of each case on OpenCL (default 12; ./plx test --long sets 200).
@@ -16,15 +16,19 @@
 namespace plx::cts {
 namespace {
 
-std::shared_ptr<device::Device> open_cl(bool small, bool tiled) {
+enum class Limits { kAsTheyAre, kSmall };
+
+std::shared_ptr<device::Device> open_cl(Limits limits, const device::Tuning& tuning, bool tiles) {
   device::opencl::Options options;
-  options.tiled = tiled;
-  if (small) {
+  if (limits == Limits::kSmall) {
     options.most_work_group = 256;
     options.most_local_bytes = 16 << 10;
-    options.vector = 4;
     options.shares_memory = false;
   }
+  const auto all = device::opencl::list();
+  if (!all || all->empty()) throw std::runtime_error("there is no OpenCL device");
+  options.tuning = device::TriedTuning{tuning, 0};
+  if (tiles) options.tuning->tuning = device::tiled(tuning, 256, std::min<uint64_t>(16 << 10, all->front().local_bytes));
   auto device = device::opencl::open(0, options);
   if (!device) throw std::runtime_error(device.error().message);
   return device.take();
@@ -45,13 +49,14 @@ struct Target {
   const char* name;
   std::shared_ptr<device::Device> (*open)();
   int draws;
-  bool tiled = false;
+  bool products = false;  // alone: the rest is the same
 };
 std::vector<Target> targets() {
-  return {{"opencl", [] { return open_cl(false, false); }, draws_on_hardware()},
-          {"opencl_small", [] { return open_cl(true, false); }, draws_on_hardware()},
-          {"opencl_tiled", [] { return open_cl(false, true); }, draws_on_hardware(), true},
-          {"opencl_tiled_small", [] { return open_cl(true, true); }, draws_on_hardware(), true},
+  return {{"opencl", [] { return open_cl(Limits::kAsTheyAre, {16, 8}, false); }, draws_on_hardware()},
+          {"opencl_small", [] { return open_cl(Limits::kSmall, {4, 8}, false); }, draws_on_hardware()},
+          {"opencl_rows", [] { return open_cl(Limits::kAsTheyAre, {8, 16}, false); }, draws_on_hardware(), true},
+          {"opencl_tiled", [] { return open_cl(Limits::kAsTheyAre, {16, 8}, true); }, draws_on_hardware(), true},
+          {"opencl_tiled_small", [] { return open_cl(Limits::kSmall, {4, 4}, true); }, draws_on_hardware(), true},
           {"cpu", [] { return device::cpu::make(ort::testing::runtime()); }, 2},
           {"null", [] { return null(true); }, 2},
           {"null_apart", [] { return null(false); }, 2}};
@@ -67,14 +72,13 @@ device::Device& device_of(const Target& target) {
 
 using Which = std::pair<Target, size_t>;  // and the case
 
-// With tiles only what has products: the rest is the same.
 std::vector<Which> on_all(const std::vector<Case>& cases) {
   std::vector<Which> all;
   for (const Target& target : targets()) {
     for (size_t i = 0; i < cases.size(); ++i) {
       const auto about = [&](const char* what) { return cases[i].name.find(what) != std::string::npos; };
       const bool products = about("Conv") || about("MatMul") || about("Gemm") || about("product") || about("convolution") || about("attention");
-      if (!target.tiled || products) all.emplace_back(target, i);
+      if (!target.products || products) all.emplace_back(target, i);
     }
   }
   return all;

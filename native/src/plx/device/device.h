@@ -13,10 +13,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 
 #include "plx/base/result.h"
+#include "plx/device/tuning.h"
 #include "plx/graph/graph.h"
 #include "plx/graph/shapes.h"
 
@@ -32,6 +34,7 @@ struct Info {
   uint64_t work_group = 0;     // the most invocations in one group
   uint64_t local_bytes = 0;    // that a group shares
   uint64_t memory_bytes = 0;
+  std::optional<TriedTuning> tuning;  // what its kernels are built for, if they are ours
 };
 
 // Nodes of a graph that run as one piece.

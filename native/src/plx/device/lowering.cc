@@ -82,20 +82,6 @@ Status place(Lowered& lowered, uint64_t alignment) {
 
 }  // namespace
 
-// Larger groups would leave more of themselves idle in the products of a single image or sentence.
-Tuning tiled(Tuning tuning, uint64_t work_group, uint64_t local_bytes) {
-  for (const int group : {8, 4}) {
-    for (const int tile : {16, 8}) {
-      tuning.group = group;
-      tuning.tile = tile;
-      if (static_cast<uint64_t>(group * group) <= work_group && tuning.local_bytes() <= local_bytes) return tuning;
-    }
-  }
-  tuning.group = 0;
-  tuning.tile = 0;
-  return tuning;
-}
-
 Result<Lowered> lower(const Part& part, const Tuning& tuning, uint64_t alignment) {
   NodeId at = kNone;
   try {

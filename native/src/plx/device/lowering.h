@@ -21,20 +21,6 @@
 
 namespace plx::device {
 
-// What the kernels are built for.
-struct Tuning {
-  int vector = 4;  // floats in a vector: 4, 8 or 16
-  int rows = 8;    // of a matrix product, by one work item
-  // Products and convolutions by groups of group x group work items, with tiles in local memory that are `tile` deep; 0: by work
-  // items on their own.
-  int group = 0;
-  int tile = 0;
-  uint64_t local_bytes() const { return static_cast<uint64_t>(tile) * static_cast<uint64_t>(group) * static_cast<uint64_t>(rows + vector) * 4; }
-};
-
-// The largest groups and tiles that a device with these limits can have; without any where not even the smallest fit.
-Tuning tiled(Tuning tuning, uint64_t work_group, uint64_t local_bytes);
-
 struct Lowered {
   enum class Memory {
     kInput,     // of the part

@@ -1,10 +1,7 @@
 #include "plx/engine/calibration.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <chrono>
-#include <filesystem>
 #include <fstream>
 #include <map>
 #include <mutex>
@@ -12,6 +9,7 @@
 #include <set>
 
 #include "plx/base/hasher.h"
+#include "plx/base/whole_file.h"
 #include "plx/engine/calibration_models.h"
 #include "plx/engine/devices.h"
 #include "plx/engine/made_up.h"
@@ -52,6 +50,7 @@ std::string key_of(const ort::Runtime& runtime, const device::Info& info) {
   Hasher hasher;
   hasher.add(kVersion);
   for (const std::string& text : {info.kind, info.name, info.driver, processor(), runtime.version()}) hasher.add(text);
+  if (info.tuning) hasher.add(device::to_text(info.tuning->tuning));
   hasher.add(info.compute_units);  // of PoCL, as many as it was told to use
   hasher.add(static_cast<uint64_t>(runtime.threads()));
   return hasher.text();
@@ -77,29 +76,13 @@ std::optional<Calibration> find(const ort::Runtime& runtime, const device::Info&
   const std::string key = key_of(runtime, info);
   const std::string file = file_of(info, key);
   if (!file.empty()) {
-    std::ifstream in(file, std::ios::binary);
-    auto profile = partition::device_profile_from_json(std::string{std::istreambuf_iterator<char>(in), {}});
-    if (profile && profile->measured) return Calibration{profile.take(), file, 0};
+    auto profile = partition::device_profile_from_json(read_whole(file));
+    if (profile && profile->measured) return Calibration{profile.take(), file, 0, info.tuning};
   }
   const std::lock_guard lock(known().mutex);
   const auto found = known().by_key.find(key);
   if (found == known().by_key.end()) return std::nullopt;
-  return Calibration{found->second, "", 0};
-}
-
-// Whole or not at all; that it cannot be written is no error, but measured again next time.
-bool write(const std::string& file, const std::string& text) {
-  std::error_code error;
-  std::filesystem::create_directories(std::filesystem::path(file).parent_path(), error);
-  const std::string part = file + "." + std::to_string(::getpid());
-  std::ofstream out(part, std::ios::binary);
-  out << text;
-  if (!out.flush()) {
-    std::filesystem::remove(part, error);
-    return false;
-  }
-  std::filesystem::rename(part, file, error);
-  return !error;
+  return Calibration{found->second, "", 0, info.tuning};
 }
 
 struct Timed {
@@ -210,20 +193,25 @@ Result<Calibration> calibrate(const std::shared_ptr<ort::Runtime>& runtime, cons
   if (!opened) return opened.error();
   static std::mutex one_at_a_time;
   const std::lock_guard lock(one_at_a_time);
-  const device::Info& info = (*opened)->info();
   if (!again) {
-    if (auto found = find(*runtime, info)) return std::move(*found);
+    if (auto found = find(*runtime, (*opened)->info())) return std::move(*found);
   }
-  const auto begin = std::chrono::steady_clock::now();
-  auto profile = measure(runtime, device);
-  if (!profile) {
-    Error error = profile.error();
+  const auto failed = [&](Error error) {
     error.message = "device '" + device + "' cannot be calibrated: " + error.message;
     return error;
+  };
+  const auto begin = std::chrono::steady_clock::now();
+  if (const auto& tuning = (*opened)->info().tuning; tuning && (again || tuning->ratio == 0)) {
+    if (auto s = tune_device(device); !s) return failed(s.error());
+    opened = open_device(device);
+    if (!opened) return opened.error();
   }
-  Calibration made{profile.take(), file_of(info, key_of(*runtime, info)), 0};
+  auto profile = measure(runtime, device);
+  if (!profile) return failed(profile.error());
+  const device::Info& info = (*opened)->info();
+  Calibration made{profile.take(), file_of(info, key_of(*runtime, info)), 0, info.tuning};
   made.took_s = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-  if (!made.file.empty() && write(made.file, partition::to_json(made.profile))) return made;
+  if (!made.file.empty() && write_whole(made.file, partition::to_json(made.profile))) return made;
   made.file.clear();
   const std::lock_guard keep(known().mutex);
   known().by_key[key_of(*runtime, info)] = made.profile;
@@ -238,6 +226,8 @@ std::string to_json(const Calibration& calibration) {
                                 {"border_bytes_per_s", calibration.profile.b_bw},
                                 {"device_rates", measured["device"]},
                                 {"cpu_rates", measured["cpu"]},
+                                {"kernels", calibration.tuning ? device::to_text(calibration.tuning->tuning) : ""},
+                                {"kernels_ratio", calibration.tuning ? calibration.tuning->ratio : 0.},
                                 {"file", calibration.file},
                                 {"took_s", calibration.took_s}}
       .dump();

@@ -4,7 +4,7 @@
 // with all threads and all of ONNX Runtime's passes, once short and once longer: what the longer takes more is the
 // operators' own, what is left are latency and border. A class that the device does not take is given the CPU's rate.
 //
-// Measured once per device, driver, processor, number of threads and version of ONNX Runtime, in seconds, and kept in the
+// Before that, what the device's kernels are to be built for is tried (device/opencl/tune.h). Measured once per device, tuning, driver, processor, number of threads and version of ONNX Runtime, in seconds, and kept in the
 // cache folder; a file there that cannot be read is measured anew. Devices without a driver's name are kept in memory only.
 #pragma once
 
@@ -13,6 +13,7 @@
 #include <string>
 
 #include "plx/base/result.h"
+#include "plx/device/tuning.h"
 #include "plx/ort/runtime.h"
 #include "plx/partition/plan.h"
 
@@ -22,6 +23,7 @@ struct Calibration {
   partition::DeviceProfile profile;  // latency_s, b_bw and measured are set
   std::string file;                  // that keeps it; empty if none does
   double took_s = 0;                 // 0 if it was known
+  std::optional<device::TriedTuning> tuning;  // that the device's kernels were built for, if they are ours
 };
 
 // device: a name that open_device knows. again: measure even if it is known. kNotFound for a device that is not there;

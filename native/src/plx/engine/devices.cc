@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "plx/device/opencl/opencl.h"
+#include "plx/device/opencl/tune.h"
 
 namespace plx::engine {
 
@@ -27,6 +28,39 @@ struct Registered {
 Registered& registered() {
   static Registered all;
   return all;
+}
+
+struct Opened {
+  std::mutex mutex;
+  std::map<size_t, std::weak_ptr<device::Device>> by_index;
+  std::map<size_t, device::TriedTuning> tunings;  // that no file keeps
+};
+Opened& opened() {
+  static Opened all;
+  return all;
+}
+
+// Of the loader's list.
+Result<size_t> opencl_index(const std::string& name) {
+  if (!is_device_name(name)) {
+    return fail(Code::kInvalidArgument, "'", name, "' is no device: 'opencl' is, or 'opencl:1' for the second one");
+  }
+  size_t index = 0;
+  if (name.size() > kOpenCl.size()) {
+    const char* begin = name.data() + kOpenCl.size() + 1;
+    const char* end = name.data() + name.size();
+    const auto [rest, error] = std::from_chars(begin, end, index);
+    if (error != std::errc() || rest != end) {
+      return fail(Code::kInvalidArgument, "'", name, "' is no device: after 'opencl:' comes a number");
+    }
+  }
+  return index;
+}
+
+device::opencl::Options opencl_options() {
+  device::opencl::Options options;
+  options.cache_folder = cache_folder();
+  return options;
 }
 
 }  // namespace
@@ -50,30 +84,31 @@ bool is_device_name(const std::string& name) {
 }
 
 Result<std::shared_ptr<device::Device>> open_device(const std::string& name) {
-  size_t index = 0;
   if (auto own = registered().find(name)) return own;
-  if (!is_device_name(name)) {
-    return fail(Code::kInvalidArgument, "'", name, "' is no device: 'opencl' is, or 'opencl:1' for the second one");
-  }
-  if (name.size() > kOpenCl.size()) {
-    const char* begin = name.data() + kOpenCl.size() + 1;
-    const char* end = name.data() + name.size();
-    const auto [rest, error] = std::from_chars(begin, end, index);
-    if (error != std::errc() || rest != end) {
-      return fail(Code::kInvalidArgument, "'", name, "' is no device: after 'opencl:' comes a number");
-    }
-  }
-  static std::mutex mutex;
-  static std::map<size_t, std::weak_ptr<device::Device>> open;
-  const std::lock_guard lock(mutex);
-  auto device = open[index].lock();
+  auto index = opencl_index(name);
+  if (!index) return index.error();
+  const std::lock_guard lock(opened().mutex);
+  auto device = opened().by_index[*index].lock();
   if (device != nullptr && !device->lost()) return device;
-  device::opencl::Options options;
-  options.cache_folder = cache_folder();
-  auto opened = device::opencl::open(index, options);
-  if (!opened) return opened.error();
-  open[index] = *opened;
-  return opened.take();
+  device::opencl::Options options = opencl_options();
+  if (const auto found = opened().tunings.find(*index); found != opened().tunings.end()) options.tuning = found->second;
+  auto made = device::opencl::open(*index, options);
+  if (!made) return made.error();
+  opened().by_index[*index] = *made;
+  return made.take();
+}
+
+Status tune_device(const std::string& name) {
+  if (registered().find(name) != nullptr) return {};
+  auto index = opencl_index(name);
+  if (!index) return index.error();
+  auto tuned = device::opencl::tune(*index, opencl_options());
+  if (!tuned) return tuned.error();
+  const std::lock_guard lock(opened().mutex);
+  if (tuned->file.empty()) opened().tunings[*index] = tuned->best;
+  else opened().tunings.erase(*index);
+  opened().by_index.erase(*index);
+  return {};
 }
 
 std::string devices_json() {

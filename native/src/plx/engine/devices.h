@@ -14,6 +14,10 @@ namespace plx::engine {
 // kNotFound, with what there is, for a device that is not there; kInvalidArgument for a name that is none.
 Result<std::shared_ptr<device::Device>> open_device(const std::string& name);
 
+// Tries what the device's kernels are to be built for (device/opencl/tune.h), and keeps it: who asks for the device from now on
+// gets it so, whoever holds it goes on with it as it is. Seconds. Nothing happens to a device that has nothing to choose.
+Status tune_device(const std::string& name);
+
 // A device that the program brings itself, such as benchmarks' emulated ones and tests' scripted ones, is found by this
 // name as long as it is held by anybody; null takes it away.
 void register_device(const std::string& name, const std::shared_ptr<device::Device>& device);

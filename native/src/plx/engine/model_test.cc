@@ -1,6 +1,7 @@
 #include "plx/engine/model.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
@@ -420,7 +421,7 @@ uint64_t resident_of(const std::string& path) {
 
 // ONNX Runtime packs the factor of a product into memory of its own; who cut the unit reads the file no more.
 TEST(PackedWeights, LeaveTheFileOnceTheyArePacked) {
-  const std::string folder = ::testing::TempDir() + "plx_packed_weights";
+  const std::string folder = ::testing::TempDir() + "plx_packed_weights-" + std::to_string(::getpid());
   std::filesystem::create_directories(folder);
   const std::string file = std::filesystem::canonical(folder).string() + "/w.bin";
   std::ofstream(file, std::ios::binary) << noise({1024, 1024}, 1).bytes;

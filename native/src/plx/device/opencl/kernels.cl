@@ -3,6 +3,7 @@
 //   VW    floats in a vector, 4, 8 or 16: as wide as the device likes them
 //   ROWS  rows of a matrix product that one work item makes
 //   GROUP, TILE  for products by work groups, if set: items of a group along each of two axes, and the depth of a tile
+//   ONLY_PRODUCTS  if set, matrix products and convolutions alone (tune.h)
 //   HALF  if set, numbers lie as float16 in memory; all are computed with in float32, so that nothing needs cl_khr_fp16.
 //         That extension's arithmetic is left alone: 11 bits are too few to sum hundreds of products in, and no driver
 //         that the tests have has it.
@@ -108,6 +109,9 @@ VF apply_all(int function, VF x, float alpha, float beta) {
   for (int i = 0; i < VW; ++i) lanes[i] = apply(function, lanes[i], alpha, beta);
   return VLOAD(0, lanes);
 }
+
+// Not needed to try parameters with, and most of what takes time to build.
+#ifndef ONLY_PRODUCTS
 
 // A work item for VW numbers.
 __kernel void unary(__global const NUMBER* restrict in, __global NUMBER* restrict out, int items, int count, int function,
@@ -646,6 +650,8 @@ __kernel void convolve(__global const NUMBER* restrict in, __global const NUMBER
   }
   WRITE(apply(function, sum, alpha, beta), out, i);
 }
+
+#endif  // ONLY_PRODUCTS
 
 // ---- matrix products ---------------------------------------------------------------------------------------------------
 // The right matrix lies in *panels*: [columns / VW][depth][VW], the last one filled up with zeros, so that what a work item

@@ -1,20 +1,18 @@
 #include "plx/device/opencl/opencl.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <atomic>
 #include <condition_variable>
 #include <cstring>
-#include <filesystem>
-#include <fstream>
 #include <mutex>
 
 #include "plx/base/hasher.h"
+#include "plx/base/whole_file.h"
 #include "plx/device/lent.h"
 #include "plx/device/lowering.h"
 #include "plx/device/opencl/api.h"
 #include "plx/device/opencl/kernels.h"
+#include "plx/device/opencl/tune.h"
 #include "plx/device/worker.h"
 
 namespace plx::device::opencl {
@@ -134,13 +132,7 @@ class ClDevice final : public Device, public std::enable_shared_from_this<ClDevi
   }
 
   Status start() {
-    auto preferred = number_of<cl_uint>(api, found_.device, CL_DEVICE_PREFERRED_VECTOR_WIDTH_FLOAT, 4);
-    if (options.vector != 0) preferred = static_cast<cl_uint>(options.vector);
-    tuning.vector = preferred >= 16 ? 16 : preferred >= 8 ? 8 : 4;
-    tuning.rows = 8;
-    // Where local memory is other memory under another name, as on Mali, tiles there are copies and nothing else.
-    const bool has_local = number_of<cl_device_local_mem_type>(api, found_.device, CL_DEVICE_LOCAL_MEM_TYPE) == CL_LOCAL;
-    if (options.tiled.value_or(!info_.is_cpu && has_local)) tuning = tiled(tuning, info_.work_group, info_.local_bytes);
+    if (auto s = choose_tuning(); !s) return s;
     alignment = std::max<uint64_t>(64, number_of<cl_uint>(api, found_.device, CL_DEVICE_MEM_BASE_ADDR_ALIGN, 1024) / 8);
     cl_int error = CL_SUCCESS;
     const cl_context_properties properties[] = {CL_CONTEXT_PLATFORM, reinterpret_cast<cl_context_properties>(found_.platform), 0};
@@ -237,9 +229,32 @@ class ClDevice final : public Device, public std::enable_shared_from_this<ClDevi
     return why;
   }
 
+  // The tuning that was asked for, or was kept, or follows from the device's limits.
+  Status choose_tuning() {
+    const auto fitting = [&](const Tuning& one) { return fits(one, info_.work_group, info_.local_bytes); };
+    if (options.tuning) {
+      if (!fitting(options.tuning->tuning)) {
+        return fail(Code::kInvalidArgument, "OpenCL: '", info_.name, "' cannot have ", to_text(options.tuning->tuning), ": its groups have ",
+                    info_.work_group, " work items at most, and ", info_.local_bytes, " bytes of local memory");
+      }
+      info_.tuning = options.tuning;
+    } else if (const auto kept = tried_tuning_from_json(read_whole(tuning_file(options.cache_folder, info_))); kept && fitting(kept->tuning)) {
+      info_.tuning = kept;
+    } else {
+      const auto preferred = number_of<cl_uint>(api, found_.device, CL_DEVICE_PREFERRED_VECTOR_WIDTH_FLOAT, 4);
+      const Tuning plain{.vector = preferred >= 16 ? 16 : preferred >= 8 ? 8 : 4};
+      // Where local memory is other memory under another name, as on Mali, tiles there are copies and nothing else.
+      const bool has_local = number_of<cl_device_local_mem_type>(api, found_.device, CL_DEVICE_LOCAL_MEM_TYPE) == CL_LOCAL;
+      info_.tuning = TriedTuning{!info_.is_cpu && has_local ? tiled(plain, info_.work_group, info_.local_bytes) : plain, 0};
+    }
+    tuning = info_.tuning->tuning;
+    return {};
+  }
+
   std::string build_options(bool halves) const {
     std::string flags = "-DVW=" + std::to_string(tuning.vector) + " -DROWS=" + std::to_string(tuning.rows);
     if (tuning.group != 0) flags += " -DGROUP=" + std::to_string(tuning.group) + " -DTILE=" + std::to_string(tuning.tile);
+    if (options.only_products) flags += " -DONLY_PRODUCTS";
     return flags + (halves ? " -DHALF" : "");
   }
 
@@ -279,9 +294,8 @@ class ClDevice final : public Device, public std::enable_shared_from_this<ClDevi
   }
 
   bool read_built(const std::string& file, const std::string& flags, Module& module) {
-    std::ifstream in(file, std::ios::binary);
-    const std::vector<char> bytes((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
-    if (!in.good() && bytes.empty()) return false;
+    const std::string bytes = read_whole(file);
+    if (bytes.empty()) return false;
     const auto* data = reinterpret_cast<const unsigned char*>(bytes.data());
     const size_t size = bytes.size();
     cl_int state = CL_SUCCESS;
@@ -303,13 +317,7 @@ class ClDevice final : public Device, public std::enable_shared_from_this<ClDevi
     std::vector<unsigned char> bytes(size);
     unsigned char* data = bytes.data();
     if (api.clGetProgramInfo(built.get(), CL_PROGRAM_BINARIES, sizeof data, &data, nullptr) != CL_SUCCESS) return;
-    std::error_code ignored;
-    std::filesystem::create_directories(options.cache_folder, ignored);
-    const std::string part = file + "." + std::to_string(::getpid());
-    std::ofstream out(part, std::ios::binary);
-    out.write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
-    if (out.flush()) std::filesystem::rename(part, file, ignored);
-    else std::filesystem::remove(part, ignored);
+    write_whole(file, {reinterpret_cast<const char*>(bytes.data()), bytes.size()});
   }
 
   const Found found_;

@@ -2,7 +2,7 @@
 //
 // One context and one queue in order per device, and one thread of ours that waits for it. Programs of a part hold their
 // constants and temporaries; launches have their arguments set once. Built kernels are kept in a folder, if one is given,
-// under the driver's name and version; what cannot be read back is built again. Not so with PoCL: it keeps each kernel for the
+// under the driver's name and version, and so are the parameters that tune() finds (tune.h); what cannot be read back is built again. Not so with PoCL: it keeps each kernel for the
 // sizes that it ran with, where asking it for a binary builds all of them once more, for any size, and slower ones at that.
 // Lent memory is mapped for the CPU where the driver says that both share memory; where they do not, or once a driver has not
 // kept to an address, it is a buffer and a copy of it.
@@ -23,18 +23,18 @@ struct Api;  // api.h
 
 struct Options {
   std::string library = "libOpenCL.so.1";
-  std::string cache_folder;  // for built kernels; empty: none
-  // Whether to use it; by default with every driver that does not keep built kernels itself.
+  std::string cache_folder;  // for built kernels and what was found to be fast; empty: none
+  // Whether built kernels are kept; by default with every driver that does not do so itself.
   std::optional<bool> caches;
   // A submission that takes longer counts as lost, and the device with it.
   std::chrono::milliseconds timeout{10'000};
   // Smaller than what the driver says, for tests; 0: as it says.
   uint64_t most_work_group = 0;
   uint64_t most_local_bytes = 0;
-  int vector = 0;  // floats in a vector; 0: as the driver prefers
-  // Products and convolutions by work groups, with tiles in local memory, where the limits allow; by default on what is no CPU
-  // and has local memory of its own.
-  std::optional<bool> tiled;
+  // By default what was found and kept; or else what follows from the device's limits: vectors as the driver prefers, products
+  // and convolutions by work groups on what is no CPU and has local memory of its own.
+  std::optional<TriedTuning> tuning;
+  bool only_products = false;  // builds the kernels of matrix products and convolutions alone
   bool shares_memory = true;  // false: as if it did not, whatever the driver says
   const Api* calls = nullptr;  // in place of the library's
   // For tests: called before each step of a submission ("write", "launch", "read", "wait") and of preparing ("build",

@@ -21,11 +21,15 @@ import java.util.Map;
  * @param borderBytesPerSecond B_bw: of what crosses a region's border
  * @param deviceRates R_acc, by class
  * @param cpuRates R_cpu, by class: ONNX Runtime with all threads
+ * @param kernels what the device's kernels are built for, such as {@code vectors of 4, 8 rows an item}, as trying a few
+ *     found it; empty for a device where there is nothing to choose
+ * @param kernelsRatio the time of these kernels to that of those that follow from the device's limits, when they were
+ *     tried: 1 where nothing was faster; 0 if they were not
  * @param file that keeps this; empty if it is kept in memory only
  * @param tookSeconds what measuring took; 0 if it was known already
  */
 public record Calibration(String device, double latencySeconds, double borderBytesPerSecond, Rates deviceRates,
-        Rates cpuRates, String file, double tookSeconds) {
+        Rates cpuRates, String kernels, double kernelsRatio, String file, double tookSeconds) {
     /**
      * How fast operators run.
      *

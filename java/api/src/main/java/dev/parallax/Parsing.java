@@ -43,7 +43,8 @@ final class Parsing {
     static Calibration calibration(String json) {
         return parse(json, o -> new Calibration(text(o, "device"), o.get("latency_s").getAsDouble(),
                 o.get("border_bytes_per_s").getAsDouble(), rates(o.getAsJsonObject("device_rates")),
-                rates(o.getAsJsonObject("cpu_rates")), text(o, "file"), o.get("took_s").getAsDouble()));
+                rates(o.getAsJsonObject("cpu_rates")), text(o, "kernels"), o.get("kernels_ratio").getAsDouble(),
+                text(o, "file"), o.get("took_s").getAsDouble()));
     }
 
     private static Calibration.Rates rates(JsonObject o) {

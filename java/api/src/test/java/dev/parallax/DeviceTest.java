@@ -129,6 +129,8 @@ class DeviceTest {
                 List.copyOf(made.deviceRates().perSecond().keySet()));
         made.deviceRates().perSecond().values().forEach(rate -> assertTrue(rate > 1e6, rate.toString()));
         assertEquals(0, engine.calibrate("opencl", false).tookSeconds());
+        assertTrue(made.kernels().startsWith("vectors of "), made.kernels());
+        assertTrue(made.kernelsRatio() > 0, made.toString());
         Plan plan = model.plan(plan(Offload.AUTO));
         assertFalse(plan.regions().isEmpty());
         assertTrue(plan.measured());

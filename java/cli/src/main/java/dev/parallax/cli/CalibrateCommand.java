@@ -15,7 +15,8 @@ import picocli.CommandLine.Option;
 
 /** {@code plx calibrate}: what a device and the CPU beside it can do, by class of operators. */
 @Command(name = "calibrate", mixinStandardHelpOptions = true,
-        description = {"Measures what a device and the CPU beside it can do, by class of operators, in some seconds.",
+        description = {"Tries which kernels are the fastest on a device, and measures what it and the CPU beside it can do,",
+            "by class of operators, in some seconds.",
             "Kept in ~/.cache/parallax; --offload auto measures by itself what is not there yet."})
 final class CalibrateCommand implements Callable<Integer> {
     private final Console console;
@@ -56,6 +57,12 @@ final class CalibrateCommand implements Callable<Integer> {
                 + Text.bytes((long) made.borderBytesPerSecond()) + "/s, a node more "
                 + Text.nanos(made.deviceRates().launchSeconds() * 1e9) + " (on the CPU "
                 + Text.nanos(made.cpuRates().launchSeconds() * 1e9) + ")");
+        if (!made.kernels().isEmpty()) {
+            out.println("Kernels for " + made.kernels() + (made.kernelsRatio() == 0 ? "" : made.kernelsRatio() == 1
+                    ? ": no others that were tried are faster"
+                    : String.format(Locale.ROOT, ": %.2f of the time of those that follow from the device's limits",
+                            made.kernelsRatio())));
+        }
         Text.Table table = new Text.Table("operators", "unit", ">device", ">CPU", ">device / CPU");
         for (Map.Entry<String, Double> rate : made.deviceRates().perSecond().entrySet()) {
             double cpu = made.cpuRates().perSecond().get(rate.getKey());
@@ -79,6 +86,8 @@ final class CalibrateCommand implements Callable<Integer> {
         all.addProperty("device", made.device());
         all.addProperty("latency_s", made.latencySeconds());
         all.addProperty("border_bytes_per_s", made.borderBytesPerSecond());
+        all.addProperty("kernels", made.kernels());
+        all.addProperty("kernels_ratio", made.kernelsRatio());
         all.add("device_rates", toJson(made.deviceRates()));
         all.add("cpu_rates", toJson(made.cpuRates()));
         return all;

@@ -212,6 +212,8 @@ class CommandsTest {
         assertTrue(first.out().contains("convolution") && first.out().contains("GMAC/s"), first::toString);
         JsonObject rates = JsonParser.parseString(Files.readString(json)).getAsJsonObject();
         assertEquals("opencl", rates.get("device").getAsString());
+        assertTrue(first.out().contains("Kernels for vectors of "), first::toString);
+        assertTrue(rates.get("kernels_ratio").getAsDouble() > 0, rates::toString);
         assertTrue(rates.getAsJsonObject("cpu_rates").get("product").getAsDouble() > 1e6, rates::toString);
         Plx second = Plx.run("calibrate");
         assertTrue(second.out().contains("known already"), second::toString);

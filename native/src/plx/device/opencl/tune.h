@@ -1,0 +1,33 @@
+// The parameters of kernels that are the fastest on a device, found by trying: CLBlast's and every vendor's guides agree that
+// limits do not tell them.
+//
+// A matrix product of many rows, one of few, and a convolution, each with every candidate against the best one so far, by turns.
+// What is not at least 5 % faster in the geometric mean of the three, or makes other numbers, or does not build, is not taken.
+// The best is kept by the device's name, driver, limits and the kernels' source, and is what open() builds from then on.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "plx/device/opencl/opencl.h"
+
+namespace plx::device::opencl {
+
+struct Tuned {
+  struct Tried {
+    Tuning tuning;
+    double ratio = 0;     // of the time that the best one before it took, in the same rounds; 0 if there is none
+    std::string problem;  // why it cannot be had
+  };
+  TriedTuning best;
+  std::vector<Tried> tried;
+  std::string file;  // that keeps it; empty if none does
+};
+
+// Seconds. options.tuning is not looked at. An error if not even what follows from the limits runs.
+Result<Tuned> tune(size_t index, const Options& options);
+
+// Where it is kept; empty without a folder.
+std::string tuning_file(const std::string& folder, const Info& info);
+
+}  // namespace plx::device::opencl
