@@ -20,6 +20,6 @@ if(PLX_SANITIZE)
   # Everything, googletest included, is compiled and linked with them. GCC's data-flow warnings are often wrong on
   # instrumented code, so there they are no errors; the other presets still hold the code to them.
   target_compile_options(plx_options INTERFACE -Wno-error)
-  add_compile_options("-fsanitize=${PLX_SANITIZE}" -fno-sanitize-recover=all -fno-omit-frame-pointer -O1 -g1)
+  add_compile_options("-fsanitize=${PLX_SANITIZE}" -fno-sanitize-recover=all -fno-omit-frame-pointer -Og -g1)
   add_link_options("-fsanitize=${PLX_SANITIZE}")
 endif()

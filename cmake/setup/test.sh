@@ -65,7 +65,7 @@ native_step() {
   # are the slowest of those that the processor is nothing to: the system's count of pages, plans and files made up at random.
   if [[ $preset == aarch64 ]]; then
     export PLX_RANDOM_GRAPHS=${PLX_RANDOM_GRAPHS:-8} PLX_RANDOM_RUNS=${PLX_RANDOM_RUNS:-40}
-    local system='*BudgetOfASession*:PlxRun.KeepsABudget*:Memory.OfSmallerShapes*:Trimming.GivesBack*'
+    local system='*BudgetOfASession*:BudgetThatFollows.*:PlxRun.KeepsABudget*:Memory.OfSmallerShapes*:Trimming.GivesBack*'
     local made_up='Plan.RandomGraphs:Plan.SeriesParallelGraphs:PlanJson.Garbage*:Damage.*:FuzzRegression.MutatedSeeds'
     [[ -n ${PLX_LONG:-} ]] || export GTEST_FILTER="-$system:$made_up"
   fi
