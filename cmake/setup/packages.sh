@@ -13,13 +13,18 @@ run_tools=(
   /usr/include/CLI/CLI.hpp:libcli11-dev
   /usr/include/CL/cl.h:opencl-headers
 )
-# What the tests take beyond that: googletest as source, ONNX's own tests, an OpenCL driver that runs on any CPU, and on
-# x86_64 the cross compiler and the emulator.
+clblast_tools=(
+  /usr/include/clblast_c.h:libclblast-dev
+  "/usr/lib/$machine-linux-gnu/libOpenCL.so:ocl-icd-opencl-dev"
+)
+# What the tests take beyond that: googletest as source, ONNX's own tests, an OpenCL driver that runs on any CPU, the library
+# that our matrix products are compared with, and on x86_64 the cross compiler and the emulator.
 test_tools=(
   "${run_tools[@]}"
   /usr/src/googletest/googletest/src/gtest-all.cc:googletest
   /usr/share/libonnx-testdata/data:libonnx-testdata
   /etc/OpenCL/vendors/pocl.icd:pocl-opencl-icd
+  "${clblast_tools[@]}"
 )
 if [[ $machine == x86_64 ]]; then
   test_tools+=(aarch64-linux-gnu-g++:g++-aarch64-linux-gnu qemu-aarch64:qemu-user)

@@ -302,10 +302,11 @@ std::string now() {
 int main(int argc, char** argv) {
   size_t index = 0;
   int rounds = 21;
-  std::string json, clblast, machine;
+  std::string json, clblast, machine, model;
   CLI::App app{"Times the OpenCL device's matrix products beside CLBlast's SGEMM, by turns, for products of the zoo's models.", "plx-gemm"};
   app.add_option("--device", index, "Which OpenCL device")->capture_default_str();
   app.add_option("--rounds", rounds, "Of each product")->check(CLI::PositiveNumber)->capture_default_str();
+  app.add_option("--model", model, "Products of this model alone, such as distilbert@16");
   app.add_option("--json", json, "File for all figures");
   app.add_option("--clblast", clblast, "CLBlast's version, for that file");
   app.add_option("--machine", machine, "The machine, for that file");
@@ -316,6 +317,9 @@ int main(int argc, char** argv) {
     return app.exit(error) == 0 ? 0 : kImpossible;
   }
   try {
+    if (!model.empty() && std::none_of(kProducts.begin(), kProducts.end(), [&](const Product& p) { return model == p.model; })) {
+      fail("no product is of model '" + model + "'; distilbert@16 and yolov8n have some");
+    }
     const std::shared_ptr<device::Device> device = must(device::opencl::open(index, {}));
     Queue queue(index);
     nlohmann::json rows = nlohmann::json::array();
@@ -324,6 +328,7 @@ int main(int argc, char** argv) {
     std::puts("| model | product | batches x rows x columns x depth | constant | ours | CLBlast | ours / CLBlast |");
     std::puts("|---|---|---|---|--:|--:|--:|");
     for (const Product& p : kProducts) {
+      if (!model.empty() && model != p.model) continue;
       const nlohmann::json row = measure(*device, queue, p, rounds);
       if (row.contains("differs")) {
         std::fprintf(stderr, "plx-gemm: %s, %s: %s\n", p.model, p.what, row["differs"].get<std::string>().c_str());
