@@ -22,6 +22,7 @@ using device::TriedTuning;
 using device::Tuning;
 using device::opencl::Options;
 namespace fs = std::filesystem;
+constexpr std::chrono::minutes kAsLongAsItTakes{30};
 
 TEST(Tunings, FitOrDoNot) {
   EXPECT_TRUE(device::fits({}, 1, 0));
@@ -166,7 +167,7 @@ class Tuner : public ::testing::Test {
 TEST_F(Tuner, FindsTheFastestAndOpeningTheDeviceBuildsIt) {
   slowed::milliseconds = [](const Tuning& t) { return (t.vector == 4 ? 0 : 8) + (t.rows == 16 ? 0 : 8) + (t.group == 0 ? 0 : 50); };
   const Tuning fastest{4, 16, 0, 0};
-  const auto tuned = must(device::opencl::tune(0, options_));
+  const auto tuned = must(device::opencl::tune(0, options_, kAsLongAsItTakes));
   EXPECT_EQ(tuned.best.tuning, fastest) << device::to_text(tuned.best.tuning);
   EXPECT_LT(tuned.best.ratio, 0.6);
   ASSERT_TRUE(kept(tuned.file)) << tuned.file;
@@ -192,7 +193,7 @@ TEST_F(Tuner, GpusHaveTilesUntilTheyAreFoundToBeSlower) {
   const auto device = must(device::opencl::open(0, options_));
   const Tuning first = device->info().tuning->tuning;
   EXPECT_EQ(std::pair(first.group, first.tile), std::pair(4, first.vector == 16 ? 8 : 16));
-  const auto tuned = must(device::opencl::tune(0, options_));
+  const auto tuned = must(device::opencl::tune(0, options_, kAsLongAsItTakes));
   EXPECT_EQ(tuned.best.tuning.group, 0) << device::to_text(tuned.best.tuning);
   EXPECT_LT(tuned.best.ratio, 0.95);
 }
@@ -203,7 +204,7 @@ TEST_F(Tuner, KeepsToWhatFollowsFromTheLimitsWhereNothingIsFaster) {
   slowed::milliseconds = [](const Tuning& t) { return t == first ? 0 : 15; };
   Options asked = options_;
   asked.tuning = TriedTuning{{4, 4, 0, 0}, 0};
-  const auto tuned = must(device::opencl::tune(0, asked));
+  const auto tuned = must(device::opencl::tune(0, asked, kAsLongAsItTakes));
   EXPECT_EQ(tuned.best.tuning, first) << "what is asked for is no start";
   EXPECT_EQ(tuned.best.ratio, 1);
   EXPECT_FALSE(tuned.tried.empty());
@@ -220,7 +221,7 @@ TEST_F(Tuner, WhatMakesOtherNumbersOrDoesNotBuildIsNotTaken) {
     if (std::string_view(step) != "build" || ++builds != 2) return {};
     return fail(Code::kRunFailed, "the compiler gives up");
   };
-  const auto tuned = must(device::opencl::tune(0, options_));
+  const auto tuned = must(device::opencl::tune(0, options_, kAsLongAsItTakes));
   Tuning wrong = tuned.best.tuning;
   wrong.rows = 4;
   EXPECT_NE(problem_of(tuned, wrong).find("it makes other numbers than vectors of"), std::string::npos) << problem_of(tuned, wrong);
@@ -231,11 +232,18 @@ TEST_F(Tuner, WhatMakesOtherNumbersOrDoesNotBuildIsNotTaken) {
   EXPECT_NE(tuned.best.tuning, tuned.tried[0].tuning);
 }
 
+TEST_F(Tuner, WithoutTimeTriesNothingAndSaysThatNothingIsFaster) {
+  const auto tuned = must(device::opencl::tune(0, options_, std::chrono::milliseconds(0)));
+  EXPECT_TRUE(tuned.tried.empty());
+  EXPECT_EQ(tuned.best.ratio, 1);
+  EXPECT_EQ(kept(tuned.file)->tuning, tuned.best.tuning) << "and is not tried again";
+}
+
 TEST_F(Tuner, ADeviceThatRunsNothingIsAnError) {
   options_.fault = [](const char* step) -> Status {
     return std::string_view(step) == "launch" ? Status(fail(Code::kRunFailed, "out of order")) : Status{};
   };
-  const auto tuned = device::opencl::tune(0, options_);
+  const auto tuned = device::opencl::tune(0, options_, kAsLongAsItTakes);
   ASSERT_FALSE(tuned);
   EXPECT_EQ(tuned.error().message, "out of order");
   EXPECT_FALSE(fs::exists(folder_));
@@ -264,7 +272,7 @@ TEST_F(Tuner, WhatIsKeptIsReadAndWhatIsBrokenOrDoesNotFitIsLeftAlone) {
 TEST_F(Tuner, AFolderThatCannotBeWrittenKeepsNothing) {
   options_.cache_folder = "/proc/nowhere";
   options_.most_local_bytes = 1;
-  EXPECT_EQ(must(device::opencl::tune(0, options_)).file, "");
+  EXPECT_EQ(must(device::opencl::tune(0, options_, kAsLongAsItTakes)).file, "");
 }
 
 TEST_F(Tuner, WhatDoesNotFitIsRefusedWithTheLimits) {

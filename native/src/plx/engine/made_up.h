@@ -40,7 +40,8 @@ struct Times {
   double run_ns = 0;                     // the shortest, from the first start to the last end
 };
 
-// Of so many runs, after two that allocate and plan. The machine may be busy: hence the shortest.
+// Of so many runs, after two that allocate and plan; of fewer, but one, where a second is over. The machine may be busy: hence the
+// shortest.
 Result<Times> shortest_times(schedule::Session& session, size_t units, int runs);
 
 }  // namespace plx::engine

@@ -258,6 +258,13 @@ class ClDevice final : public Device, public std::enable_shared_from_this<ClDevi
     return flags + (halves ? " -DHALF" : "");
   }
 
+  static constexpr size_t kHashDigits = 32;  // before the binary in its file
+  static std::string hash_of(std::string_view bytes) {
+    Hasher hasher;
+    hasher.add(bytes);
+    return hasher.text();
+  }
+
   std::string cache_file(bool halves) const {
     if (options.cache_folder.empty() || !options.caches.value_or(!is_pocl(api, found_.platform))) return "";
     Hasher hasher;
@@ -294,8 +301,11 @@ class ClDevice final : public Device, public std::enable_shared_from_this<ClDevi
   }
 
   bool read_built(const std::string& file, const std::string& flags, Module& module) {
-    const std::string bytes = read_whole(file);
-    if (bytes.empty()) return false;
+    // A driver may end the process over a binary that is damaged (Mesa's rusticl does), so none is shown one.
+    const std::string kept = read_whole(file);
+    if (kept.size() <= kHashDigits) return false;
+    const std::string_view bytes = std::string_view(kept).substr(kHashDigits);
+    if (!kept.starts_with(hash_of(bytes))) return false;
     const auto* data = reinterpret_cast<const unsigned char*>(bytes.data());
     const size_t size = bytes.size();
     cl_int state = CL_SUCCESS;
@@ -314,10 +324,10 @@ class ClDevice final : public Device, public std::enable_shared_from_this<ClDevi
   void write_built(const std::string& file, const Module& built) const {
     size_t size = 0;
     if (api.clGetProgramInfo(built.get(), CL_PROGRAM_BINARY_SIZES, sizeof size, &size, nullptr) != CL_SUCCESS || size == 0) return;
-    std::vector<unsigned char> bytes(size);
-    unsigned char* data = bytes.data();
+    std::string bytes(size, '\0');
+    auto* data = reinterpret_cast<unsigned char*>(bytes.data());
     if (api.clGetProgramInfo(built.get(), CL_PROGRAM_BINARIES, sizeof data, &data, nullptr) != CL_SUCCESS) return;
-    write_whole(file, {reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+    write_whole(file, hash_of(bytes) + bytes);
   }
 
   const Found found_;

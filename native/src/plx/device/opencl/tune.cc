@@ -17,10 +17,13 @@ namespace {
 
 using Dims = std::vector<int64_t>;
 using Floats = std::vector<float>;
+using Clock = std::chrono::steady_clock;
 
 constexpr int kRounds = 5;
 constexpr double kBetter = 0.95;
-constexpr double kHopeless = 2;  // after one round
+// After one round there are no more for who is hopeless, or so slow that a clock's noise is nothing to it.
+constexpr double kHopeless = 2;
+constexpr std::chrono::milliseconds kLong{500};
 // As the suite allows matrix products and convolutions.
 constexpr double kRelative = 1e-3;
 constexpr double kAbsolute = 1e-4;
@@ -177,7 +180,9 @@ Result<double> compare(Candidate& challenger, Candidate& best) {
     }
     double shortest[] = {INFINITY, INFINITY};
     const auto ratio = [&] { return std::max(shortest[0], 1e-9) / std::max(shortest[1], 1e-9); };
-    for (int round = 0; round < kRounds && (round == 0 || ratio() <= kHopeless); ++round) {
+    const auto begin = Clock::now();
+    for (int round = 0; round < kRounds; ++round) {
+      if (round > 0 && (ratio() > kHopeless || Clock::now() - begin > kLong)) break;
       for (size_t side = 0; side < 2; ++side) {
         const auto took = sides[side]->run();
         if (!took) return sides[side]->status().error();
@@ -202,7 +207,8 @@ std::string tuning_file(const std::string& folder, const Info& info) {
   return folder + "/opencl-" + hasher.text() + "-tuning.json";
 }
 
-Result<Tuned> tune(size_t index, const Options& options) {
+Result<Tuned> tune(size_t index, const Options& options, std::chrono::milliseconds most) {
+  const auto begin = Clock::now();
   auto by_limits = make(index, options, std::nullopt);
   if (!by_limits) return by_limits.error();
   Candidate best = by_limits.take();
@@ -213,6 +219,7 @@ Result<Tuned> tune(size_t index, const Options& options) {
   const int steps = info.is_cpu ? kTuningSteps - 1 : kTuningSteps;
   for (int step = 0; step < steps; ++step) {
     for (const Tuning& tuning : alternatives(best.tuning, step, info.work_group, info.local_bytes)) {
+      if (Clock::now() - begin > most) break;
       Tuned::Tried tried{tuning, 0, ""};
       auto challenger = make(index, options, tuning);
       const auto ratio = challenger ? compare(*challenger, best) : Result<double>(challenger.error());

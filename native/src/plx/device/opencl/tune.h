@@ -6,6 +6,7 @@
 // The best is kept by the device's name, driver, limits and the kernels' source, and is what open() builds from then on.
 #pragma once
 
+#include <chrono>
 #include <string>
 #include <vector>
 
@@ -24,8 +25,9 @@ struct Tuned {
   std::string file;  // that keeps it; empty if none does
 };
 
-// Seconds. options.tuning is not looked at. An error if not even what follows from the limits runs.
-Result<Tuned> tune(size_t index, const Options& options);
+// options.tuning is not looked at. No other candidate is begun after so long: a device that needs it is far slower than any CPU, or
+// its compiler is. An error if not even what follows from the limits runs.
+Result<Tuned> tune(size_t index, const Options& options, std::chrono::milliseconds most = std::chrono::seconds(10));
 
 // Where it is kept; empty without a folder.
 std::string tuning_file(const std::string& folder, const Info& info);
