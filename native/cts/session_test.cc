@@ -366,6 +366,21 @@ TEST(OnOpenCl, PoclIsLeftToKeepBuiltKernelsItself) {
   EXPECT_NE(std::filesystem::exists(folder), pocl);
 }
 
+TEST(OnOpenCl, WithoutADeviceSaysWhatToInstallAndHowRusticlIsTurnedOn) {
+  device::opencl::Api calls = *must(device::opencl::load());
+  calls.clGetPlatformIDs = [](cl_uint, cl_platform_id*, cl_uint* count) -> cl_int {
+    *count = 0;
+    return CL_SUCCESS;
+  };
+  device::opencl::Options options;
+  options.calls = &calls;
+  const auto none = device::opencl::open(0, options);
+  ASSERT_FALSE(none);
+  EXPECT_EQ(none.error().code, Code::kNotFound);
+  EXPECT_NE(none.error().message.find("this machine has 0: install the GPU's driver"), std::string::npos) << none.error().message;
+  EXPECT_NE(none.error().message.find("RUSTICL_ENABLE=v3d"), std::string::npos) << none.error().message;
+}
+
 TEST(OnOpenCl, WithoutALoaderSaysWhatToInstall) {
   const auto none = device::opencl::list("libNoSuchOpenCL.so.1");
   ASSERT_FALSE(none);

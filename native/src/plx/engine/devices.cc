@@ -116,7 +116,7 @@ std::string devices_json() {
   std::string problem;
   auto found = device::opencl::list();
   if (!found) problem = found.error().message;
-  else if (found->empty()) problem = "the OpenCL loader knows no device: install the GPU's driver, or pocl-opencl-icd";
+  else if (found->empty()) problem = std::string("the OpenCL loader knows no device: ") + device::opencl::kWhatToInstall;
   for (size_t i = 0; found && i < found->size(); ++i) {
     const device::Info& info = (*found)[i];
     all.push_back({{"device", i == 0 ? std::string(kOpenCl) : std::string(kOpenCl) + ":" + std::to_string(i)},

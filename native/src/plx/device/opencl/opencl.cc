@@ -739,8 +739,8 @@ Result<std::shared_ptr<Device>> open(size_t index, const Options& options) {
   if (!api) return api.error();
   const std::vector<Found> all = find(**api);
   if (index >= all.size()) {
-    return fail(Code::kNotFound, "there is no OpenCL device ", index, "; this machine has ", all.size(),
-                all.empty() ? ": install the GPU's driver, or pocl-opencl-icd" : "");
+    return fail(Code::kNotFound, "there is no OpenCL device ", index, "; this machine has ", all.size(), all.empty() ? ": " : "",
+                all.empty() ? kWhatToInstall : "");
   }
   auto device = std::make_shared<ClDevice>(**api, all[index], options);
   if (auto s = device->start(); !s) return s.error();

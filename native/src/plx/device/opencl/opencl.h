@@ -42,6 +42,11 @@ struct Options {
   std::function<Status(const char* step)> fault;
 };
 
+// What to do where there is no device, for errors and reports.
+inline constexpr const char* kWhatToInstall =
+    "install the GPU's driver, or pocl-opencl-icd; Mesa's rusticl (mesa-opencl-icd) shows a GPU only where it is named, such as by "
+    "RUSTICL_ENABLE=v3d on a Raspberry Pi 5";
+
 // All devices of all drivers, as the loader has them; an empty list if there is a loader and no device. kNotFound without
 // a loader.
 Result<std::vector<Info>> list(const std::string& library = "libOpenCL.so.1");
