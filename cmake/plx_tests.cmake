@@ -75,7 +75,7 @@ function(plx_compile_quickly target)
   endif()
 endfunction()
 
-# Of two programs at a time, what takes longest has to begin first.
+# Of two programs at a time, what takes longest has to begin first: those that take long, the longest last.
 set(plx_longest plx_run_test plx_partition_test plx_engine_test plx_cts plx_schedule_test)
 
 # Registers a googletest program: one ctest entry, its cases reported to test-results/<name>.xml.

@@ -287,6 +287,26 @@ TEST_F(CalibrationOfOpenCl, TunesFirstAndRatesAreOfWhatWasFound) {
   EXPECT_EQ(must(engine::open_device("opencl"))->info().tuning->ratio, again.tuning->ratio);
 }
 
+TEST_F(CalibrationOfOpenCl, TheFirstPlanByRatesIsOfTheDeviceAsItWasTuned) {
+  const auto before = must(engine::open_device("opencl"));
+  ASSERT_EQ(before->info().tuning->ratio, 0);
+  Loaded loaded(convolutions());
+  PlanRequest request = on("opencl");
+  request.options.offload_all = false;
+  const auto plan = must(loaded->make_plan(request));
+  EXPECT_GT(plan->device->info().tuning->ratio, 0);
+  EXPECT_EQ(plan->device, must(engine::open_device("opencl")));
+  EXPECT_NE(plan->device, before);
+}
+
+TEST_F(CalibrationOfOpenCl, RatesWithoutATuningAreNotEnough) {
+  const auto made = must(engine::calibrate(runtime(), "opencl"));
+  std::filesystem::remove(device::opencl::tuning_file(folder_.path() / "parallax", must(engine::open_device("opencl"))->info()));
+  const auto again = must(engine::calibrate(runtime(), "opencl"));
+  EXPECT_GT(again.took_s, 0);
+  EXPECT_GT(again.tuning->ratio, 0);
+}
+
 TEST_F(CalibrationOfOpenCl, ASlowerDeviceIsLeftAloneAndThePlanSaysWhy) {
   Loaded loaded(convolutions());
   PlanRequest request = on("opencl");
@@ -303,6 +323,7 @@ TEST_F(CalibrationOfOpenCl, ASlowerDeviceIsLeftAloneAndThePlanSaysWhy) {
   EXPECT_TRUE(all->plan->regions[0].accepted);
 }
 
+// The last one: what it leaves is the process's.
 TEST_F(CalibrationOfOpenCl, WhatNoFileKeepsIsKeptAsLongAsTheProcess) {
   ::setenv("XDG_CACHE_HOME", "/proc/nowhere", 1);
   const auto made = must(engine::calibrate(runtime(), "opencl"));

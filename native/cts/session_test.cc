@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "plx/device/lent.h"
+#include "plx/base/whole_file.h"
 #include "plx/device/opencl/api.h"
 #include "plx/device/opencl/opencl.h"
 #include "plx/engine/device_testing.h"
@@ -337,6 +338,16 @@ TEST(OnOpenCl, BuiltKernelsAreKeptAndBrokenOnesBuiltAgain) {
     }
     return found;
   };
+  static int shown;  // binaries, to the driver
+  static const auto really = must(device::opencl::load())->clCreateProgramWithBinary;
+  device::opencl::Api calls = *must(device::opencl::load());
+  calls.clCreateProgramWithBinary = [](cl_context context, cl_uint count, const cl_device_id* devices, const size_t* sizes,
+                                       const unsigned char** bytes, cl_int* states, cl_int* error) {
+    ++shown;
+    return really(context, count, devices, sizes, bytes, states, error);
+  };
+  shown = 0;
+  options.calls = &calls;
   must(device::opencl::open(0, options));
   const std::string file = only();
   const auto size = std::filesystem::file_size(file);
@@ -344,13 +355,17 @@ TEST(OnOpenCl, BuiltKernelsAreKeptAndBrokenOnesBuiltAgain) {
   const auto written = std::filesystem::last_write_time(file);
   must(device::opencl::open(0, options));
   EXPECT_EQ(std::filesystem::last_write_time(file), written) << "it was read";
-  for (const std::string& content : {std::string(), std::string("no kernels"), std::string(size, 'x')}) {
+  EXPECT_EQ(shown, 1);
+  std::string flipped = read_whole(file);
+  flipped[size / 2] ^= 1;
+  for (const std::string& content : {std::string(), std::string("no kernels"), std::string(size, 'x'), flipped}) {
     std::ofstream(file, std::ios::binary) << content;
     const auto device = must(device::opencl::open(0, options));
     EXPECT_EQ(std::filesystem::file_size(only()), size) << "it was built again";
     ++builds;
   }
-  EXPECT_EQ(builds, 3);
+  EXPECT_EQ(builds, 4);
+  EXPECT_EQ(shown, 1) << "a driver may end the process over a damaged one";
   // A folder that cannot be written is none.
   options.cache_folder = "/proc/nowhere";
   must(device::opencl::open(0, options));

@@ -165,11 +165,11 @@ class Tuner : public ::testing::Test {
 };
 
 TEST_F(Tuner, FindsTheFastestAndOpeningTheDeviceBuildsIt) {
-  slowed::milliseconds = [](const Tuning& t) { return (t.vector == 4 ? 0 : 8) + (t.rows == 16 ? 0 : 8) + (t.group == 0 ? 0 : 50); };
+  slowed::milliseconds = [](const Tuning& t) { return (t.vector == 4 ? 0 : 40) + (t.rows == 16 ? 0 : 40) + (t.group == 0 ? 0 : 100); };
   const Tuning fastest{4, 16, 0, 0};
   const auto tuned = must(device::opencl::tune(0, options_, kAsLongAsItTakes));
   EXPECT_EQ(tuned.best.tuning, fastest) << device::to_text(tuned.best.tuning);
-  EXPECT_LT(tuned.best.ratio, 0.6);
+  EXPECT_LT(tuned.best.ratio, 0.95);
   ASSERT_TRUE(kept(tuned.file)) << tuned.file;
   EXPECT_EQ(kept(tuned.file)->tuning, fastest);
 
@@ -187,12 +187,13 @@ TEST_F(Tuner, FindsTheFastestAndOpeningTheDeviceBuildsIt) {
 
 TEST_F(Tuner, GpusHaveTilesUntilTheyAreFoundToBeSlower) {
   slowed::is_gpu = true;
-  slowed::milliseconds = [](const Tuning& t) { return t.group == 0 ? 0 : 4; };
+  slowed::milliseconds = [](const Tuning& t) { return t.group == 0 ? 0 : 40; };
   options_.most_work_group = 16;
   options_.most_local_bytes = 3072;  // 4 x 4 items, 8 deep, for the widest vectors
   const auto device = must(device::opencl::open(0, options_));
   const Tuning first = device->info().tuning->tuning;
-  EXPECT_EQ(std::pair(first.group, first.tile), std::pair(4, first.vector == 16 ? 8 : 16));
+  EXPECT_EQ(first, device::tiled({.vector = first.vector}, 16, 3072));
+  EXPECT_EQ(first.group, 4);
   const auto tuned = must(device::opencl::tune(0, options_, kAsLongAsItTakes));
   EXPECT_EQ(tuned.best.tuning.group, 0) << device::to_text(tuned.best.tuning);
   EXPECT_LT(tuned.best.ratio, 0.95);
@@ -201,20 +202,20 @@ TEST_F(Tuner, GpusHaveTilesUntilTheyAreFoundToBeSlower) {
 TEST_F(Tuner, KeepsToWhatFollowsFromTheLimitsWhereNothingIsFaster) {
   static Tuning first;
   first = must(device::opencl::open(0, options_))->info().tuning->tuning;
-  slowed::milliseconds = [](const Tuning& t) { return t == first ? 0 : 15; };
+  slowed::milliseconds = [](const Tuning& t) { return t == first ? 0 : 60; };
   Options asked = options_;
   asked.tuning = TriedTuning{{4, 4, 0, 0}, 0};
   const auto tuned = must(device::opencl::tune(0, asked, kAsLongAsItTakes));
   EXPECT_EQ(tuned.best.tuning, first) << "what is asked for is no start";
   EXPECT_EQ(tuned.best.ratio, 1);
   EXPECT_FALSE(tuned.tried.empty());
-  for (const auto& tried : tuned.tried) EXPECT_GT(tried.ratio, 1) << device::to_text(tried.tuning) << tried.problem;
+  for (const auto& tried : tuned.tried) EXPECT_GT(tried.ratio, 0.95) << device::to_text(tried.tuning) << tried.problem;
 }
 
 TEST_F(Tuner, WhatMakesOtherNumbersOrDoesNotBuildIsNotTaken) {
   options_.most_local_bytes = 1;
   const Tuning first = must(device::opencl::open(0, options_))->info().tuning->tuning;
-  slowed::milliseconds = [](const Tuning& t) { return t.rows == 8 ? 10 : 0; };
+  slowed::milliseconds = [](const Tuning& t) { return t.rows == 8 ? 40 : 0; };
   slowed::starts = [](const Tuning& t, const std::string& kernel) { return t.rows != 4 || kernel != "multiply"; };
   int builds = 0;
   options_.fault = [&](const char* step) -> Status {

@@ -141,12 +141,12 @@ PLX_API plx_status* plx_engine_info_json(plx_engine* engine, plx_text** out_text
 PLX_API plx_status* plx_devices_json(plx_text** out_text);
 
 /* Tries what a device's (as in plx_plan_options.device) kernels are to be built for, and measures what it and the CPU beside it
- * can do, unless that is known already (again != 0: even so): seconds, once per device, driver, processor, thread count and version of ONNX Runtime, kept in
- * parallax/ in XDG_CACHE_HOME or ~/.cache. Rates are MAC/s of "convolution" and "product", B/s of the rest:
+ * can do, unless that is known already (again != 0: even so): seconds, once per device, driver, kernels, processor, thread
+ * count and version of ONNX Runtime, kept in parallax/ in XDG_CACHE_HOME or ~/.cache. Rates are MAC/s of "convolution" and "product", B/s of the rest:
  * {"device":"opencl","latency_s":2e-4,"border_bytes_per_s":1e10,"device_rates":{"launch_s":1e-5,"convolution":..,"product":..,
  *  "thin":..,"elementwise":..,"rows":..,"movement":..},"cpu_rates":{..},"kernels":"vectors of 4, 8 rows an item",
  *  "kernels_ratio":0.9,"file":"...","took_s":0}; kernels_ratio: the time of these kernels to that of those that follow from the
- * device's limits; 0 if nothing was tried. What was found is kept there, too, and used by whoever opens the device next. */
+ * device's limits; 1 where nothing was faster, or there was no time to try; 0 for what there is nothing to choose of. What was found is kept there, too, and used by whoever opens the device next. */
 PLX_API plx_status* plx_engine_calibrate(plx_engine* engine, const char* device, int32_t again, plx_text** out_text);
 
 /* ---- model ------------------------------------------------------------------------------------------------------- */

@@ -5,7 +5,8 @@
 #include <atomic>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
+#include <sstream>
+#include <utility>
 
 namespace plx {
 
@@ -24,8 +25,10 @@ bool write_whole(const std::string& path, std::string_view bytes) {
 }
 
 std::string read_whole(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), {}};
+  const std::ifstream in(path, std::ios::binary);
+  std::ostringstream bytes;
+  bytes << in.rdbuf();
+  return in && bytes ? std::move(bytes).str() : "";
 }
 
 }  // namespace plx

@@ -15,6 +15,7 @@ TEST(WholeFile, IsWrittenWithItsFolderAndReadBack) {
   const std::string path = folder / "deeper" / "file";
   const std::string bytes("a\0b\n", 4);
   EXPECT_EQ(read_whole(path), "");
+  EXPECT_EQ(read_whole(::testing::TempDir()), "") << "a folder";
   EXPECT_TRUE(write_whole(path, bytes));
   EXPECT_EQ(read_whole(path), bytes);
   EXPECT_TRUE(write_whole(path, "other"));

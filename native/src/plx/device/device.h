@@ -34,6 +34,7 @@ struct Info {
   uint64_t work_group = 0;     // the most invocations in one group
   uint64_t local_bytes = 0;    // that a group shares
   uint64_t memory_bytes = 0;
+  std::string kernels;         // a digest of their source, if they are ours
   std::optional<TriedTuning> tuning;  // what its kernels are built for, if they are ours
 };
 

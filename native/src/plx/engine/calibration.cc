@@ -25,6 +25,7 @@ using partition::OperatorClass;
 using partition::Workload;
 
 constexpr int kRuns = 5;
+constexpr double kMostSeconds = 1;  // for them; fewer tell enough of what takes so long
 constexpr int kShort = 1;  // blocks in a model
 constexpr int kLong = 3;
 constexpr int kLaunches = 17;
@@ -49,7 +50,7 @@ std::string processor() {
 std::string key_of(const ort::Runtime& runtime, const device::Info& info) {
   Hasher hasher;
   hasher.add(kVersion);
-  for (const std::string& text : {info.kind, info.name, info.driver, processor(), runtime.version()}) hasher.add(text);
+  for (const std::string& text : {info.kind, info.name, info.driver, info.kernels, processor(), runtime.version()}) hasher.add(text);
   if (info.tuning) hasher.add(device::to_text(info.tuning->tuning));
   hasher.add(info.compute_units);  // of PoCL, as many as it was told to use
   hasher.add(static_cast<uint64_t>(runtime.threads()));
@@ -99,7 +100,7 @@ Result<double> time_of(Model& model, const std::shared_ptr<PlanHandle>& plan, co
   auto inputs = MadeUpInputs::make(*plan->subject->graph, {input}, "this is a defect in Parallax");
   if (!inputs) return inputs.error();
   if (auto s = inputs->bind(**session); !s) return s.error();
-  auto times = shortest_times(**session, plan->plan->units.size(), kRuns);
+  auto times = shortest_times(**session, plan->plan->units.size(), kRuns, kMostSeconds);
   if (!times) return times.error();
   for (const std::string& why : times->fell_back) {
     if (!why.empty()) return fail(Code::kRunFailed, why);
@@ -189,11 +190,13 @@ std::optional<Calibration> known_calibration(const std::shared_ptr<ort::Runtime>
 }
 
 Result<Calibration> calibrate(const std::shared_ptr<ort::Runtime>& runtime, const std::string& device, bool again) {
-  auto opened = open_device(device);
-  if (!opened) return opened.error();
   static std::mutex one_at_a_time;
   const std::lock_guard lock(one_at_a_time);
-  if (!again) {
+  auto opened = open_device(device);
+  if (!opened) return opened.error();
+  const auto& now = (*opened)->info().tuning;
+  const bool tunes = now && (again || now->ratio == 0);
+  if (!again && !tunes) {
     if (auto found = find(*runtime, (*opened)->info())) return std::move(*found);
   }
   const auto failed = [&](Error error) {
@@ -201,7 +204,7 @@ Result<Calibration> calibrate(const std::shared_ptr<ort::Runtime>& runtime, cons
     return error;
   };
   const auto begin = std::chrono::steady_clock::now();
-  if (const auto& tuning = (*opened)->info().tuning; tuning && (again || tuning->ratio == 0)) {
+  if (tunes) {
     if (auto s = tune_device(device); !s) return failed(s.error());
     opened = open_device(device);
     if (!opened) return opened.error();

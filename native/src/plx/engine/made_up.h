@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <limits>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -40,8 +41,8 @@ struct Times {
   double run_ns = 0;                     // the shortest, from the first start to the last end
 };
 
-// Of so many runs, after two that allocate and plan; of fewer, but one, where a second is over. The machine may be busy: hence the
+// Of so many runs, after two that allocate and plan; no other is begun after so many seconds. The machine may be busy: hence the
 // shortest.
-Result<Times> shortest_times(schedule::Session& session, size_t units, int runs);
+Result<Times> shortest_times(schedule::Session& session, size_t units, int runs, double most_s = std::numeric_limits<double>::infinity());
 
 }  // namespace plx::engine

@@ -121,6 +121,9 @@ Result<ort::Inferred> infer(const schedule::Subject& given, const graph::Graph& 
   return as_declared ? std::move(as_declared) : std::move(inferred);
 }
 
+// Where all of it runs on a device whatever that costs, or by the paper's constants, rates decide nothing.
+bool goes_by_rates(const PlanRequest& request) { return !request.paper_rates && !request.options.offload_all; }
+
 }  // namespace
 
 namespace {
@@ -330,6 +333,10 @@ Result<std::shared_ptr<PlanHandle>> Model::make_plan(const PlanRequest& request)
       return fail(Code::kInvalidArgument, "a whole graph is one unit on the CPU: cut it into branches to run parts of it on '",
                   request.device, "'");
     }
+    // First of all: it may have to be tuned, and is another one then.
+    if (goes_by_rates(request)) {
+      if (auto rates = calibrate(given_->runtime, request.device); !rates) return rates.error();
+    }
     auto device = open_device(request.device);
     if (!device) return device.error();
     handle->device = device.take();
@@ -379,11 +386,6 @@ Result<partition::Plan> Model::plan_for_device(const PlanRequest& request, const
   partition::DeviceProfile profile;
   if (!request.paper_rates) {
     std::optional<Calibration> calibration = known_calibration(handle.subject->runtime, request.device);
-    if (!calibration && !options.offload_all) {
-      auto made = calibrate(handle.subject->runtime, request.device);
-      if (!made) return made.error();
-      calibration = made.take();
-    }
     if (calibration) profile = std::move(calibration->profile);
   }
   profile.name = request.device;

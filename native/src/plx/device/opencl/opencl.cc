@@ -62,6 +62,9 @@ std::vector<Found> find(const Api& api) {
 Info describe(const Api& api, cl_device_id device) {
   Info info;
   info.kind = "opencl";
+  Hasher kernels;
+  kernels.add(kKernels);
+  info.kernels = kernels.text();
   info.name = text_of(api, device, CL_DEVICE_NAME);
   info.driver = text_of(api, device, CL_DEVICE_VERSION) + ", " + text_of(api, device, CL_DRIVER_VERSION);
   info.shares_memory = number_of<cl_bool>(api, device, CL_DEVICE_HOST_UNIFIED_MEMORY) == CL_TRUE;

@@ -9,7 +9,6 @@
 
 #include "plx/base/hasher.h"
 #include "plx/base/whole_file.h"
-#include "plx/device/opencl/kernels.h"
 
 namespace plx::device::opencl {
 
@@ -47,9 +46,8 @@ size_t count(const Dims& dims) {
   return all;
 }
 
-Floats numbers(size_t count, float scale) {
+Floats numbers(size_t count, float scale, uint32_t state) {
   Floats all(count);
-  uint32_t state = 12345;
   for (float& one : all) {
     state = state * 1664525u + 1013904223u;
     one = scale * (static_cast<float>(state >> 8) / 8388608.f - 1.f);
@@ -62,7 +60,7 @@ class Running final : Completion {
  public:
   Status make(Device& device, const Workload& work) {
     const size_t summed = count(work.weights) / static_cast<size_t>(work.op == std::string_view("Conv") ? work.weights[0] : work.weights[1]);
-    weights_ = numbers(count(work.weights), static_cast<float>(1.7 / std::sqrt(static_cast<double>(summed))));
+    weights_ = numbers(count(work.weights), static_cast<float>(1.7 / std::sqrt(static_cast<double>(summed))), 1);
     graph_.opsets = {{"", 17}};
     for (const auto& [name, dims] : {std::pair<const char*, const Dims&>{"x", work.input}, {"w", work.weights}, {"y", work.output}}) {
       graph::Value value;
@@ -85,15 +83,15 @@ class Running final : Completion {
     node.outputs = {2};
     graph_.nodes.push_back(node);
 
-    const Floats input = numbers(count(work.input), 1);
-    auto in = device.lend(input.size() * sizeof(float), Use::kInTurn);
+    inputs_ = count(work.input);
+    auto in = device.lend(inputs_ * sizeof(float), Use::kInTurn);
     if (!in) return in.error();
     auto out = device.lend(count(work.output) * sizeof(float), Use::kInTurn);
     if (!out) return out.error();
     in_ = in.take();
     out_ = out.take();
-    std::memcpy(in_->data(), input.data(), input.size() * sizeof(float));
     outputs_ = count(work.output);
+    set_input(0);
     const graph::NodeId nodes[] = {0};
     const graph::ValueId from[] = {0};
     const graph::ValueId to[] = {2};
@@ -101,6 +99,12 @@ class Running final : Completion {
     if (!program) return program.error();
     program_ = program.take();
     return run() ? Status{} : status_;  // builds what a driver leaves until a kernel is started
+  }
+
+  // Of another input there is nothing in any memory that is used again.
+  void set_input(uint32_t seed) {
+    const Floats input = numbers(inputs_, 1, seed);
+    std::memcpy(in_->data(), input.data(), input.size() * sizeof(float));
   }
 
   // The seconds that it took; nothing if it failed, as status() says.
@@ -136,6 +140,7 @@ class Running final : Completion {
   graph::Shapes shapes_;
   Floats weights_;
   std::unique_ptr<Lent> in_, out_;
+  size_t inputs_ = 0;
   size_t outputs_ = 0;
   std::unique_ptr<Program> program_;
   std::mutex mutex_;
@@ -150,6 +155,10 @@ struct Candidate {
   Tuning tuning;
   std::shared_ptr<Device> device;
   std::vector<std::unique_ptr<Running>> running;
+
+  bool fails() const {
+    return std::any_of(running.begin(), running.end(), [](const auto& one) { return !one->status(); });
+  }
 };
 
 // tuning: nothing for what follows from the limits.
@@ -170,11 +179,15 @@ Result<Candidate> make(size_t index, Options options, std::optional<Tuning> tuni
 
 // Of the times that the challenger and the best one take, the geometric mean over the workloads; over those up to the first that is
 // hopeless.
-Result<double> compare(Candidate& challenger, Candidate& best) {
+Result<double> compare(Candidate& challenger, Candidate& best, uint32_t seed) {
   double logarithms = 0;
   int compared = 0;
   for (size_t i = 0; i < workloads().size(); ++i) {
     Running* const sides[] = {challenger.running[i].get(), best.running[i].get()};
+    for (Running* side : sides) {
+      side->set_input(seed);
+      if (!side->run()) return side->status().error();
+    }
     if (!sides[0]->agrees_with(*sides[1])) {
       return fail(Code::kRunFailed, "it makes other numbers than ", to_text(best.tuning), " in ", workloads()[i].op);
     }
@@ -201,9 +214,8 @@ Result<double> compare(Candidate& challenger, Candidate& best) {
 std::string tuning_file(const std::string& folder, const Info& info) {
   if (folder.empty()) return "";
   Hasher hasher;
-  for (const std::string& text : {info.name, info.driver}) hasher.add(text);
+  for (const std::string& text : {info.name, info.driver, info.kernels}) hasher.add(text);
   for (const uint64_t number : {info.compute_units, info.work_group, info.local_bytes}) hasher.add(number);
-  hasher.add(kKernels);
   return folder + "/opencl-" + hasher.text() + "-tuning.json";
 }
 
@@ -222,7 +234,9 @@ Result<Tuned> tune(size_t index, const Options& options, std::chrono::millisecon
       if (Clock::now() - begin > most) break;
       Tuned::Tried tried{tuning, 0, ""};
       auto challenger = make(index, options, tuning);
-      const auto ratio = challenger ? compare(*challenger, best) : Result<double>(challenger.error());
+      const auto ratio = challenger ? compare(*challenger, best, static_cast<uint32_t>(tuned.tried.size() + 1)) : Result<double>(challenger.error());
+      // A driver that has lost it has lost what all others are compared with.
+      if (!ratio && best.fails()) return ratio.error();
       if (ratio) tried.ratio = *ratio;
       else tried.problem = ratio.error().message;
       tuned.tried.push_back(tried);

@@ -24,7 +24,7 @@ import java.util.Map;
  * @param kernels what the device's kernels are built for, such as {@code vectors of 4, 8 rows an item}, as trying a few
  *     found it; empty for a device where there is nothing to choose
  * @param kernelsRatio the time of these kernels to that of those that follow from the device's limits, when they were
- *     tried: 1 where nothing was faster; 0 if they were not
+ *     tried: 1 where nothing was faster, or there was no time to try; 0 for a device where there is nothing to choose
  * @param file that keeps this; empty if it is kept in memory only
  * @param tookSeconds what measuring took; 0 if it was known already
  */

@@ -94,7 +94,7 @@ public final class Engine implements AutoCloseable {
     /**
      * Measures what a device and the CPU beside it can do: tries what the device's kernels are to be built for, and keeps
      * the fastest for all sessions from then on; then runs small models of one kind of operator each on both. Some
-     * seconds, once per device, driver, processor, thread count and version of ONNX Runtime. It is kept in
+     * seconds, once per device, driver, kernels, processor, thread count and version of ONNX Runtime. It is kept in
      * {@code parallax/} in {@code XDG_CACHE_HOME} or {@code ~/.cache}. {@link Offload#AUTO} does it when it is first
      * needed. Plans that are made already keep their rates.
      *
