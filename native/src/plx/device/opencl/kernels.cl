@@ -39,8 +39,14 @@ typedef half NUMBER;
 #define READ_VECTOR(i, p) vload_half4(i, p)
 #define WRITE_VECTOR(x, i, p) vstore_half4_rte(x, i, p)
 #elif VW == 8
-#define READ_VECTOR(i, p) vload_half8(i, p)
-#define WRITE_VECTOR(x, i, p) vstore_half8_rte(x, i, p)
+// PoCL 3.1 makes a load of vload_half8 that has to lie at a multiple of 16 bytes, which OpenCL does not ask for.
+float8 read_vector(size_t i, __global const half* p) { return (float8)(vload_half4(2 * i, p), vload_half4(2 * i + 1, p)); }
+void write_vector(float8 x, size_t i, __global half* p) {
+  vstore_half4_rte(x.lo, 2 * i, p);
+  vstore_half4_rte(x.hi, 2 * i + 1, p);
+}
+#define READ_VECTOR read_vector
+#define WRITE_VECTOR write_vector
 #else
 #define READ_VECTOR(i, p) vload_half16(i, p)
 #define WRITE_VECTOR(x, i, p) vstore_half16_rte(x, i, p)
