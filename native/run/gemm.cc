@@ -3,18 +3,17 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <condition_variable>
 #include <cstdio>
 #include <cstring>
 #include <ctime>
 #include <fstream>
 #include <map>
-#include <mutex>
 #include <nlohmann/json.hpp>
 
 #define CL_TARGET_OPENCL_VERSION 120
 #include <clblast_c.h>
 
+#include "plx/device/one_operator.h"
 #include "plx/device/opencl/opencl.h"
 
 namespace {
@@ -87,90 +86,25 @@ double median(std::vector<double> values) {
   return values.size() % 2 == 1 ? values[half] : (values[half - 1] + values[half]) / 2;
 }
 
-// The product as a graph of one node, prepared on the device; what crosses lies in memory that the device lends.
-class Ours final : device::Completion {
+// The product as an operator on the device. Short products are run many times in a row, and the clock outside is for both.
+class Ours {
  public:
   Ours(device::Device& device, const Product& p, const Floats& left, const Floats& right) {
     const auto side = static_cast<int64_t>(std::lround(std::sqrt(static_cast<double>(p.columns))));
     const bool conv = p.weights == Weights::kLeft;
     using Dims = std::vector<int64_t>;
-    const Dims left_dims = conv ? Dims{p.rows, p.depth, 1, 1} : Dims{p.batches, p.rows, p.depth};
-    const Dims right_dims = conv ? Dims{1, p.depth, side, side} : p.weights == Weights::kRight ? Dims{p.depth, p.columns} : Dims{p.batches, p.depth, p.columns};
-    const Dims out_dims = conv ? Dims{1, p.rows, side, side} : Dims{p.batches, p.rows, p.columns};
-    graph_.opsets = {{"", 17}};
-    const auto add = [&](const char* name, const Dims& dims, const Floats* constant) {
-      graph::Value value;
-      value.name = name;
-      if (constant != nullptr) {
-        value.initializer = static_cast<int32_t>(graph_.initializers.size());
-        graph::Initializer one;
-        one.element = graph::ElementType::kFloat32;
-        one.dims = dims;
-        one.size_bytes = constant->size() * sizeof(float);
-        one.data = reinterpret_cast<const std::byte*>(constant->data());
-        graph_.initializers.push_back(one);
-      }
-      graph_.values.push_back(value);
-      shapes_.push_back(graph::Shape{graph::ElementType::kFloat32, dims});
-    };
-    add("left", left_dims, p.weights == Weights::kLeft ? &left : nullptr);
-    add("right", right_dims, p.weights == Weights::kRight ? &right : nullptr);
-    add("out", out_dims, nullptr);
-    graph::Node node;
-    node.op_type = conv ? "Conv" : "MatMul";
-    node.inputs = conv ? std::vector<graph::ValueId>{1, 0} : std::vector<graph::ValueId>{0, 1};
-    node.outputs = {2};
-    graph_.nodes.push_back(node);
-    graph_.values[2].producer = 0;
-    graph_.values[2].is_output = true;
-    std::vector<graph::ValueId> in;
-    for (const graph::ValueId value : {0, 1}) {
-      if (graph_.values[static_cast<size_t>(value)].initializer != graph::kNone) continue;
-      const Floats& from = value == 0 ? left : right;
-      memory_.push_back(must(device.lend(from.size() * sizeof(float), device::Use::kInTurn)));
-      std::memcpy(memory_.back()->data(), from.data(), from.size() * sizeof(float));
-      inputs_.push_back(memory_.back()->data());
-      in.push_back(value);
-    }
-    count_ = static_cast<size_t>(p.batches * p.rows * p.columns);
-    memory_.push_back(must(device.lend(count_ * sizeof(float), device::Use::kInTurn)));
-    outputs_.push_back(memory_.back()->data());
-    const std::vector<graph::NodeId> nodes = {0};
-    const std::vector<graph::ValueId> out = {2};
-    program_ = must(device.prepare({&graph_, &shapes_, nodes, in, out}));
+    device::OneOperator::Operand a{conv ? Dims{p.rows, p.depth, 1, 1} : Dims{p.batches, p.rows, p.depth}, left, conv};
+    device::OneOperator::Operand b{conv ? Dims{1, p.depth, side, side} : p.weights == Weights::kRight ? Dims{p.depth, p.columns} : Dims{p.batches, p.depth, p.columns},
+                                   right, p.weights == Weights::kRight};
+    if (conv) std::swap(a, b);  // the image comes before the filters
+    one_ = must(device::OneOperator::make(device, conv ? "Conv" : "MatMul", {std::move(a), std::move(b)},
+                                          conv ? Dims{1, p.rows, side, side} : Dims{p.batches, p.rows, p.columns}));
   }
-
-  void run() {
-    program_->submit(inputs_, outputs_, *this);
-    std::unique_lock lock(mutex_);
-    came_.wait(lock, [&] { return there_; });
-    there_ = false;
-    if (!status_) fail(status_.error().message);
-  }
-  Floats result() const {
-    const auto* first = reinterpret_cast<const float*>(outputs_[0]);
-    return {first, first + count_};
-  }
+  void run() { must(one_->run()); }
+  Floats result() const { return {one_->output().begin(), one_->output().end()}; }
 
  private:
-  void done(device::Outcome outcome) noexcept override {
-    const std::lock_guard lock(mutex_);
-    status_ = std::move(outcome.status);
-    there_ = true;
-    came_.notify_all();
-  }
-
-  graph::Graph graph_;
-  graph::Shapes shapes_;
-  std::vector<std::unique_ptr<device::Lent>> memory_;
-  std::vector<const std::byte*> inputs_;
-  std::vector<std::byte*> outputs_;
-  size_t count_ = 0;
-  std::unique_ptr<device::Program> program_;
-  std::mutex mutex_;
-  std::condition_variable came_;
-  bool there_ = false;
-  plx::Status status_;
+  std::unique_ptr<device::OneOperator> one_;
 };
 
 void check(int error, const char* what) {

@@ -121,9 +121,6 @@ Result<ort::Inferred> infer(const schedule::Subject& given, const graph::Graph& 
   return as_declared ? std::move(as_declared) : std::move(inferred);
 }
 
-// Where all of it runs on a device whatever that costs, or by the paper's constants, rates decide nothing.
-bool goes_by_rates(const PlanRequest& request) { return !request.paper_rates && !request.options.offload_all; }
-
 }  // namespace
 
 namespace {
@@ -328,14 +325,20 @@ Result<std::shared_ptr<PlanHandle>> Model::make_plan(const PlanRequest& request)
   }
   auto handle = std::make_shared<PlanHandle>();
   graph::Shapes shapes;
+  std::optional<Calibration> rates;
   if (!request.device.empty()) {
     if (request.options.units == partition::Units::kWhole) {
       return fail(Code::kInvalidArgument, "a whole graph is one unit on the CPU: cut it into branches to run parts of it on '",
                   request.device, "'");
     }
-    // First of all: it may have to be tuned, and is another one then.
-    if (goes_by_rates(request)) {
-      if (auto rates = calibrate(given_->runtime, request.device); !rates) return rates.error();
+    // Rates come first: the device may have to be tuned for them, and is another one then. Where all of it runs there whatever that
+    // costs, they are only told if they are known.
+    if (!request.paper_rates && request.options.offload_all) {
+      rates = known_calibration(given_->runtime, request.device);
+    } else if (!request.paper_rates) {
+      auto made = calibrate(given_->runtime, request.device);
+      if (!made) return made.error();
+      rates = made.take();
     }
     auto device = open_device(request.device);
     if (!device) return device.error();
@@ -363,7 +366,7 @@ Result<std::shared_ptr<PlanHandle>> Model::make_plan(const PlanRequest& request)
   }
   if (handle->device != nullptr) handle->shapes = std::make_shared<const graph::Shapes>(shapes);
   auto plan = handle->device != nullptr
-                  ? plan_for_device(request, *handle)
+                  ? plan_for_device(request, *handle, rates ? &rates->profile : nullptr)
                   : partition::make_plan(*handle->subject->graph, shapes, request.options, measured ? &*measured : nullptr);
   if (!plan) return plan.error();
   handle->plan = std::make_shared<const partition::Plan>(plan.take());
@@ -376,18 +379,14 @@ Result<std::shared_ptr<PlanHandle>> Model::make_plan(const PlanRequest& request)
   return handle;
 }
 
-// By measured rates, and what they accept is tried; where all of it runs there whatever that costs, rates are only told if
-// they are known.
-Result<partition::Plan> Model::plan_for_device(const PlanRequest& request, const PlanHandle& handle) const {
+// By measured rates, and what they accept is tried.
+Result<partition::Plan> Model::plan_for_device(const PlanRequest& request, const PlanHandle& handle, const partition::DeviceProfile* rates) const {
   const graph::Graph& graph = *handle.subject->graph;
   partition::Options options = request.options;
   options.present = true;
   options.shapes = request.shapes;
   partition::DeviceProfile profile;
-  if (!request.paper_rates) {
-    std::optional<Calibration> calibration = known_calibration(handle.subject->runtime, request.device);
-    if (calibration) profile = std::move(calibration->profile);
-  }
+  if (rates != nullptr) profile = *rates;
   profile.name = request.device;
   partition::DeviceAnswers answers;
   std::set<std::string> taken;

@@ -76,7 +76,7 @@ class Model {
                                                const graph::Mapping* file = nullptr);
   Result<std::shared_ptr<const schedule::Subject>> optimised(bool for_device, const ort::InputDims& dims, graph::Shapes& shapes);
   Status find_device(PlanHandle& handle);
-  Result<partition::Plan> plan_for_device(const PlanRequest& request, const PlanHandle& handle) const;
+  Result<partition::Plan> plan_for_device(const PlanRequest& request, const PlanHandle& handle, const partition::DeviceProfile* rates) const;
   Result<ort::InputDims> dims_of(const std::vector<std::pair<std::string, std::vector<int64_t>>>& shapes) const;
 
   std::shared_ptr<const schedule::Subject> given_;

@@ -2,13 +2,13 @@
 
 #include <algorithm>
 #include <cmath>
-#include <condition_variable>
-#include <cstring>
 #include <optional>
-#include <mutex>
+#include <span>
+#include <string_view>
 
 #include "plx/base/hasher.h"
 #include "plx/base/whole_file.h"
+#include "plx/device/one_operator.h"
 
 namespace plx::device::opencl {
 
@@ -55,110 +55,11 @@ Floats numbers(size_t count, float scale, uint32_t state) {
   return all;
 }
 
-// A graph of one operator, ready on a device.
-class Running final : Completion {
- public:
-  Status make(Device& device, const Workload& work) {
-    const size_t summed = count(work.weights) / static_cast<size_t>(work.op == std::string_view("Conv") ? work.weights[0] : work.weights[1]);
-    weights_ = numbers(count(work.weights), static_cast<float>(1.7 / std::sqrt(static_cast<double>(summed))), 1);
-    graph_.opsets = {{"", 17}};
-    for (const auto& [name, dims] : {std::pair<const char*, const Dims&>{"x", work.input}, {"w", work.weights}, {"y", work.output}}) {
-      graph::Value value;
-      value.name = name;
-      graph_.values.push_back(value);
-      shapes_.push_back(graph::Shape{graph::ElementType::kFloat32, dims});
-    }
-    graph::Initializer constant;
-    constant.element = graph::ElementType::kFloat32;
-    constant.dims = work.weights;
-    constant.size_bytes = weights_.size() * sizeof(float);
-    constant.data = reinterpret_cast<const std::byte*>(weights_.data());
-    graph_.initializers.push_back(constant);
-    graph_.values[1].initializer = 0;
-    graph_.values[2].producer = 0;
-    graph_.values[2].is_output = true;
-    graph::Node node;
-    node.op_type = work.op;
-    node.inputs = {0, 1};
-    node.outputs = {2};
-    graph_.nodes.push_back(node);
-
-    inputs_ = count(work.input);
-    auto in = device.lend(inputs_ * sizeof(float), Use::kInTurn);
-    if (!in) return in.error();
-    auto out = device.lend(count(work.output) * sizeof(float), Use::kInTurn);
-    if (!out) return out.error();
-    in_ = in.take();
-    out_ = out.take();
-    outputs_ = count(work.output);
-    set_input(0);
-    const graph::NodeId nodes[] = {0};
-    const graph::ValueId from[] = {0};
-    const graph::ValueId to[] = {2};
-    auto program = device.prepare({&graph_, &shapes_, nodes, from, to});
-    if (!program) return program.error();
-    program_ = program.take();
-    return run() ? Status{} : status_;  // builds what a driver leaves until a kernel is started
-  }
-
-  // Of another input there is nothing in any memory that is used again.
-  void set_input(uint32_t seed) {
-    const Floats input = numbers(inputs_, 1, seed);
-    std::memcpy(in_->data(), input.data(), input.size() * sizeof(float));
-  }
-
-  // The seconds that it took; nothing if it failed, as status() says.
-  std::optional<double> run() {
-    const std::byte* in[] = {in_->data()};
-    std::byte* out[] = {out_->data()};
-    there_ = false;
-    program_->submit(in, out, *this);
-    std::unique_lock lock(mutex_);
-    came_.wait(lock, [&] { return there_; });
-    return status_ ? std::optional(static_cast<double>(took_ns_) * 1e-9) : std::nullopt;
-  }
-  const Status& status() const { return status_; }
-
-  bool agrees_with(const Running& other) const {
-    const auto* mine = reinterpret_cast<const float*>(out_->data());
-    const auto* theirs = reinterpret_cast<const float*>(other.out_->data());
-    return std::equal(mine, mine + outputs_, theirs, [](float a, float b) {
-      return std::abs(a - b) <= kAbsolute + kRelative * std::abs(b);  // and no NaN
-    });
-  }
-
- private:
-  void done(Outcome outcome) noexcept override {
-    const std::lock_guard lock(mutex_);
-    status_ = std::move(outcome.status);
-    took_ns_ = outcome.device_ns;
-    there_ = true;
-    came_.notify_all();
-  }
-
-  graph::Graph graph_;
-  graph::Shapes shapes_;
-  Floats weights_;
-  std::unique_ptr<Lent> in_, out_;
-  size_t inputs_ = 0;
-  size_t outputs_ = 0;
-  std::unique_ptr<Program> program_;
-  std::mutex mutex_;
-  std::condition_variable came_;
-  bool there_ = false;
-  int64_t took_ns_ = 0;
-  Status status_;
-};
-
 // A device that is built for a tuning, and the workloads on it.
 struct Candidate {
   Tuning tuning;
   std::shared_ptr<Device> device;
-  std::vector<std::unique_ptr<Running>> running;
-
-  bool fails() const {
-    return std::any_of(running.begin(), running.end(), [](const auto& one) { return !one->status(); });
-  }
+  std::vector<std::unique_ptr<OneOperator>> running;
 };
 
 // tuning: nothing for what follows from the limits.
@@ -171,42 +72,69 @@ Result<Candidate> make(size_t index, Options options, std::optional<Tuning> tuni
   if (!device) return device.error();
   Candidate made{(*device)->info().tuning->tuning, device.take(), {}};
   for (const Workload& work : workloads()) {
-    made.running.push_back(std::make_unique<Running>());
-    if (auto s = made.running.back()->make(*made.device, work); !s) return s.error();
+    const double summed = work.op == std::string_view("Conv") ? 64 * 3 * 3 : static_cast<double>(work.weights[0]);
+    std::vector<OneOperator::Operand> operands = {
+        {work.input, numbers(count(work.input), 1, 0)},
+        {work.weights, numbers(count(work.weights), static_cast<float>(1.7 / std::sqrt(summed)), 1), true}};
+    auto one = OneOperator::make(*made.device, work.op, std::move(operands), work.output);
+    if (!one) return one.error();
+    made.running.push_back(one.take());
+    // Builds what a driver leaves until a kernel is started.
+    if (auto took = made.running.back()->run(); !took) return took.error();
   }
   return made;
 }
 
+bool agree(std::span<const float> mine, std::span<const float> theirs) {
+  return std::equal(mine.begin(), mine.end(), theirs.begin(), theirs.end(), [](float a, float b) {
+    return std::abs(a - b) <= kAbsolute + kRelative * std::abs(b);  // and no NaN
+  });
+}
+
+struct Compared {
+  double ratio = 0;
+  Status challenger, best;  // what became of them
+};
+
 // Of the times that the challenger and the best one take, the geometric mean over the workloads; over those up to the first that is
-// hopeless.
-Result<double> compare(Candidate& challenger, Candidate& best, uint32_t seed) {
+// hopeless. seed: of another input than any before, so that memory that is used again holds no right answer.
+Compared compare(Candidate& challenger, Candidate& best, uint32_t seed) {
+  Compared compared;
   double logarithms = 0;
-  int compared = 0;
+  int done = 0;
   for (size_t i = 0; i < workloads().size(); ++i) {
-    Running* const sides[] = {challenger.running[i].get(), best.running[i].get()};
-    for (Running* side : sides) {
-      side->set_input(seed);
-      if (!side->run()) return side->status().error();
-    }
-    if (!sides[0]->agrees_with(*sides[1])) {
-      return fail(Code::kRunFailed, "it makes other numbers than ", to_text(best.tuning), " in ", workloads()[i].op);
-    }
+    OneOperator& mine = *challenger.running[i];
+    OneOperator& theirs = *best.running[i];
     double shortest[] = {INFINITY, INFINITY};
+    const auto run = [&] {
+      const auto my_time = mine.run();
+      if (!my_time) compared.challenger = my_time.error();
+      const auto their_time = theirs.run();
+      if (!their_time) compared.best = their_time.error();
+      if (!my_time || !their_time) return false;
+      shortest[0] = std::min(shortest[0], *my_time);
+      shortest[1] = std::min(shortest[1], *their_time);
+      return true;
+    };
     const auto ratio = [&] { return std::max(shortest[0], 1e-9) / std::max(shortest[1], 1e-9); };
+    const Floats input = numbers(count(workloads()[i].input), 1, seed);
+    mine.set(0, input);
+    theirs.set(0, input);
     const auto begin = Clock::now();
     for (int round = 0; round < kRounds; ++round) {
       if (round > 0 && (ratio() > kHopeless || Clock::now() - begin > kLong)) break;
-      for (size_t side = 0; side < 2; ++side) {
-        const auto took = sides[side]->run();
-        if (!took) return sides[side]->status().error();
-        shortest[side] = std::min(shortest[side], *took);
+      if (!run()) return compared;
+      if (round == 0 && !agree(mine.output(), theirs.output())) {
+        compared.challenger = fail(Code::kRunFailed, "it makes other numbers than ", to_text(best.tuning), " in ", workloads()[i].op);
+        return compared;
       }
     }
     logarithms += std::log(ratio());
-    ++compared;
+    ++done;
     if (ratio() > kHopeless) break;
   }
-  return std::exp(logarithms / compared);
+  compared.ratio = std::exp(logarithms / done);
+  return compared;
 }
 
 }  // namespace
@@ -227,21 +155,26 @@ Result<Tuned> tune(size_t index, const Options& options, std::chrono::millisecon
   const Info info = best.device->info();
   Tuned tuned;
   tuned.best.ratio = 1;
-  // A CPU's caches do what tiles are for; with PoCL they take 5 to 20 times as long, and ten seconds to build.
+  // A CPU's caches do what tiles are for; with PoCL they take 5 to 23 times as long, and ten seconds to build.
   const int steps = info.is_cpu ? kTuningSteps - 1 : kTuningSteps;
   for (int step = 0; step < steps; ++step) {
     for (const Tuning& tuning : alternatives(best.tuning, step, info.work_group, info.local_bytes)) {
       if (Clock::now() - begin > most) break;
       Tuned::Tried tried{tuning, 0, ""};
       auto challenger = make(index, options, tuning);
-      const auto ratio = challenger ? compare(*challenger, best, static_cast<uint32_t>(tuned.tried.size() + 1)) : Result<double>(challenger.error());
-      // A driver that has lost it has lost what all others are compared with.
-      if (!ratio && best.fails()) return ratio.error();
-      if (ratio) tried.ratio = *ratio;
-      else tried.problem = ratio.error().message;
+      if (!challenger) {
+        tried.problem = challenger.error().message;
+        tuned.tried.push_back(tried);
+        continue;
+      }
+      const Compared compared = compare(*challenger, best, static_cast<uint32_t>(tuned.tried.size() + 1));
+      // There is nothing any more to compare others with.
+      if (!compared.best) return compared.best.error();
+      if (compared.challenger) tried.ratio = compared.ratio;
+      else tried.problem = compared.challenger.error().message;
       tuned.tried.push_back(tried);
-      if (!ratio || *ratio > kBetter) continue;
-      tuned.best.ratio *= *ratio;
+      if (!compared.challenger || compared.ratio > kBetter) continue;
+      tuned.best.ratio *= compared.ratio;
       best = challenger.take();
     }
   }

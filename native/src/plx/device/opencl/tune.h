@@ -1,5 +1,4 @@
-// The parameters of kernels that are the fastest on a device, found by trying: CLBlast's and every vendor's guides agree that
-// limits do not tell them.
+// The parameters of kernels that are the fastest on a device, found by trying, as its limits do not tell them (README.md).
 //
 // A matrix product of many rows, one of few, and a convolution, each with every candidate against the best one so far, by turns.
 // What is not at least 5 % faster in the geometric mean of the three, or makes other numbers, or does not build, is not taken.
@@ -17,7 +16,7 @@ namespace plx::device::opencl {
 struct Tuned {
   struct Tried {
     Tuning tuning;
-    double ratio = 0;     // of the time that the best one before it took, in the same rounds; 0 if there is none
+    double ratio = 0;     // of the time that the best one before it took, in the same rounds; 0 with a problem
     std::string problem;  // why it cannot be had
   };
   TriedTuning best;
@@ -25,7 +24,7 @@ struct Tuned {
   std::string file;  // that keeps it; empty if none does
 };
 
-// options.tuning is not looked at. No other candidate is begun after so long: a device that needs it is far slower than any CPU, or
+// Device `index` of the loader's list. options.tuning is not looked at. No other candidate is begun after so long: a device that needs it is far slower than any CPU, or
 // its compiler is. An error if not even what follows from the limits runs.
 Result<Tuned> tune(size_t index, const Options& options, std::chrono::milliseconds most = std::chrono::seconds(10));
 
